@@ -1,0 +1,116 @@
+use super::*;
+use futures_util::stream;
+use serde_json::Value;
+
+fn run(
+    dialect: Dialect,
+    include_usage: bool,
+    text: &'static str,
+    cut: usize,
+) -> (Vec<u8>, AnswerFacts, Option<ErrorKind>) {
+    let (head, tail) = text.as_bytes().split_at(cut.min(text.len()));
+    let body = stream::iter([Ok(Bytes::from_static(head)), Ok(Bytes::from_static(tail))]);
+    let mut chat = ChatStream::new(Box::pin(body), Decoder::new(dialect, include_usage));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let mut out = Vec::new();
+        while let Some(item) = chat.next().await {
+            match item {
+                Ok(piece) => out.extend_from_slice(&piece.bytes),
+                Err(error) => return (out, chat.facts().clone(), Some(error.kind)),
+            }
+        }
+        (out, chat.facts().clone(), None)
+    })
+}
+
+const OPENAI: &str = "data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"gpt-6-luna\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null},\"finish_reason\":null}],\"usage\":null}\n\ndata: {\"id\":\"chatcmpl-1\",\"model\":\"gpt-6-luna\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\u{c9}t\u{e9}\"},\"finish_reason\":null}],\"usage\":null}\n\ndata: {\"id\":\"chatcmpl-1\",\"model\":\"gpt-6-luna\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":null}\n\ndata: {\"id\":\"chatcmpl-1\",\"model\":\"gpt-6-luna\",\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,\"total_tokens\":5}}\n\ndata: [DONE]\n\n";
+const MISTRAL: &str = "data: {\"id\":\"ab\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"mistral-small-latest\",\"p\":\"xxxx\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\ndata: {\"id\":\"ab\",\"created\":1,\"model\":\"mistral-small-latest\",\"p\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"hm\"}]}]},\"finish_reason\":null}]}\n\ndata: {\"id\":\"ab\",\"created\":1,\"model\":\"mistral-small-latest\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Oui.\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,\"total_tokens\":5,\"prompt_tokens_details\":{\"cached_tokens\":1}}}\n\ndata: [DONE]\n\n";
+
+#[test]
+fn same_dialect_frames_leave_as_they_came() {
+    for cut in [0, 7, 211, OPENAI.len()] {
+        let (out, facts, error) = run(Dialect::Openai, true, OPENAI, cut);
+        assert_eq!((String::from_utf8(out).unwrap().as_str(), error), (OPENAI, None));
+        assert_eq!((facts.output_chars, facts.usage.unwrap().usage.total_tokens()), (3, 5));
+    }
+}
+
+#[test]
+fn the_usage_chunk_is_hidden_from_a_client_that_did_not_ask() {
+    let (out, facts, _) = run(Dialect::Openai, false, OPENAI, 0);
+    let out = String::from_utf8(out).unwrap();
+    assert!(!out.contains("prompt_tokens") && out.ends_with("[DONE]\n\n"));
+    assert!(facts.usage.is_some());
+    let (out, facts, _) = run(Dialect::Mistral, false, MISTRAL, 0);
+    assert!(!String::from_utf8(out).unwrap().contains("prompt_tokens"));
+    assert!(facts.usage.is_some());
+}
+
+#[test]
+fn mistral_becomes_role_reasoning_text_finish_usage_done() {
+    let (out, facts, error) = run(Dialect::Mistral, true, MISTRAL, 130);
+    assert_eq!(error, None);
+    let text = String::from_utf8(out).unwrap();
+    let data: Vec<&str> = text.split("\n\n").filter_map(|frame| frame.strip_prefix("data: ")).collect();
+    let chunks: Vec<Value> = data[..data.len() - 1].iter().map(|data| serde_json::from_str(data).unwrap()).collect();
+    let deltas: Vec<String> = chunks.iter().map(|chunk| chunk["choices"][0]["delta"].to_string()).collect();
+    assert_eq!(
+        deltas,
+        [
+            r#"{"role":"assistant","content":"","refusal":null}"#,
+            r#"{"reasoning_content":"hm"}"#,
+            r#"{"content":"Oui."}"#,
+            "{}",
+            "null"
+        ]
+    );
+    assert_eq!(chunks[3]["choices"][0]["finish_reason"], "stop");
+    assert_eq!(chunks[4]["usage"]["prompt_tokens_details"]["cached_tokens"], 1);
+    assert!(chunks[..4].iter().all(|chunk| chunk["usage"].is_null() && chunk["id"] == "chatcmpl-ab"));
+    assert_eq!(data.last(), Some(&"[DONE]"));
+    assert!(!text.contains("\"p\""));
+    assert_eq!((facts.output_chars, facts.response_model.as_deref()), (4, Some("mistral-small-latest")));
+}
+
+#[test]
+fn a_cut_stream_is_an_error_and_a_missing_marker_is_not() {
+    let cut = OPENAI
+        .find("data: {\"id\":\"chatcmpl-1\",\"model\":\"gpt-6-luna\",\"choices\":[{\"index\":0,\"delta\":{},")
+        .unwrap();
+    let (_, facts, error) = run(Dialect::Openai, false, &OPENAI[..cut], 5);
+    assert_eq!((error, facts.usage), (Some(ErrorKind::Cut), None));
+    let unmarked = OPENAI.len() - "data: [DONE]\n\n".len();
+    let (out, _, error) = run(Dialect::Openai, false, &OPENAI[..unmarked], 5);
+    assert!(error.is_none() && out.ends_with(DONE_FRAME));
+}
+
+#[test]
+fn noise_is_accepted_and_kept_from_the_client() {
+    let noisy: &'static str = ": ping\r\n\r\nid: 3\r\nevent: message\r\ndata:{\"id\":\"x\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\r\n\r\ndata: [DONE]\r\n\r\n";
+    let (out, _, error) = run(Dialect::Compatible, false, noisy, 3);
+    let expected = "data: {\"id\":\"x\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    assert_eq!((String::from_utf8(out).unwrap().as_str(), error), (expected, None));
+}
+
+#[test]
+fn an_error_event_or_bad_json_ends_the_stream() {
+    let (_, _, error) = run(
+        Dialect::Openai,
+        false,
+        "data: {\"error\":{\"message\":\"boom\",\"type\":\"server_error\",\"code\":null}}\n\n",
+        4,
+    );
+    assert_eq!(error, Some(ErrorKind::Server));
+    let (_, _, error) = run(Dialect::Mistral, false, "data: {\"object\":\"error\",\"message\":\"boom\"}\n\n", 4);
+    assert_eq!(error, Some(ErrorKind::Server));
+    let (_, _, error) = run(Dialect::Mistral, false, "data: {oops\n\n", 4);
+    assert_eq!(error, Some(ErrorKind::Protocol));
+}
+
+#[test]
+fn usage_on_every_chunk_is_never_added_up() {
+    let text = "data: {\"id\":\"x\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":null}],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":1,\"total_tokens\":11}}\n\ndata: {\"id\":\"x\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"b\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":2,\"total_tokens\":12}}\n\ndata: [DONE]\n\n";
+    let (_, facts, _) = run(Dialect::Compatible, false, text, 4);
+    assert_eq!(facts.usage.unwrap().usage.total_tokens(), 12);
+}

@@ -1,0 +1,88 @@
+//! Bytes to and from a vendor's host, behind one tower stack per vendor.
+//!
+//! The stack, outermost first: circuit breaker · concurrency permit · deadlines · HTTP. The permit and the deadlines
+//! live on in the body of the answer, because a stream goes on long after its head. It must not know dialects beyond
+//! the shape of a request and an answer.
+
+mod breaker;
+mod client;
+mod deadline;
+mod permit;
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use http::HeaderMap;
+use secrecy::SecretString;
+use tower::ServiceBuilder;
+use tower::util::BoxCloneSyncService;
+
+use crate::error::ProviderError;
+
+pub use breaker::BreakerSettings;
+pub use client::{ClientPool, HttpService};
+pub use deadline::Deadlines;
+
+use breaker::BreakerLayer;
+use deadline::DeadlineLayer;
+use permit::PermitLayer;
+
+/// The body of an answer as it arrives.
+pub type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, ProviderError>> + Send>>;
+
+/// A call on its way to a vendor.
+#[derive(Clone, Debug)]
+pub struct UpstreamRequest {
+    /// Whole address.
+    pub url: String,
+    /// The vendor's key; never printed.
+    pub api_key: SecretString,
+    /// JSON body.
+    pub body: Bytes,
+    /// Whether an event stream is expected.
+    pub stream: bool,
+    /// The request id, forwarded so that a vendor's log can be matched.
+    pub request_id: String,
+}
+
+/// The head of a vendor's answer, and its body to be read.
+pub struct UpstreamResponse {
+    /// HTTP status.
+    pub status: http::StatusCode,
+    /// Headers of the vendor; never forwarded as they are.
+    pub headers: HeaderMap,
+    /// The body; it holds the concurrency permit.
+    pub body: BodyStream,
+}
+
+/// The type of a finished stack.
+pub type UpstreamService = BoxCloneSyncService<UpstreamRequest, UpstreamResponse, ProviderError>;
+
+/// Settings of one vendor's stack.
+#[derive(Clone, Debug)]
+pub struct TransportSettings {
+    /// The four deadlines.
+    pub deadlines: Deadlines,
+    /// Most calls open at once towards the vendor.
+    pub max_concurrency: usize,
+    /// How long a call may wait for a permit.
+    pub permit_wait: Duration,
+    /// When to stop calling a failing vendor.
+    pub breaker: BreakerSettings,
+}
+
+/// Builds the stack of one vendor around an HTTP service.
+pub fn stack(settings: &TransportSettings, http: HttpService) -> UpstreamService {
+    BoxCloneSyncService::new(
+        ServiceBuilder::new()
+            .layer(BreakerLayer::new(settings.breaker))
+            .layer(PermitLayer::new(settings.max_concurrency, settings.permit_wait))
+            .layer(DeadlineLayer::new(settings.deadlines))
+            .service(http),
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! Stops calling a vendor that keeps failing, and tries again with one call after a pause.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
+use tower::{Layer, Service};
+
+use super::{UpstreamRequest, UpstreamResponse};
+use crate::error::{ErrorKind, ProviderError};
+
+/// When the breaker opens and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BreakerSettings {
+    /// Unhealthy failures in a row that open it.
+    pub failures: u32,
+    /// How long it stays open before one call is let through.
+    pub pause: Duration,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    failures: u32,
+    open_until: Option<Instant>,
+}
+
+/// The shared state of one vendor's breaker.
+#[derive(Debug)]
+struct Breaker {
+    settings: BreakerSettings,
+    state: Mutex<State>,
+}
+
+impl Breaker {
+    /// Lets a call through, or says how long the breaker stays open. After the pause one call goes ahead as a trial:
+    /// the others wait for what becomes of it.
+    fn admit(&self, now: Instant) -> Result<(), Duration> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match state.open_until {
+            Some(until) if now < until => Err(until - now),
+            Some(_) => {
+                state.open_until = Some(now + self.settings.pause);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn record(&self, healthy: bool, now: Instant) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if healthy {
+            *state = State::default();
+        } else {
+            state.failures = state.failures.saturating_add(1);
+            if state.failures >= self.settings.failures {
+                state.open_until = Some(now + self.settings.pause);
+            }
+        }
+    }
+}
+
+/// Makes [`BreakerService`]s that share one breaker.
+#[derive(Clone)]
+pub(super) struct BreakerLayer {
+    breaker: Arc<Breaker>,
+}
+
+impl BreakerLayer {
+    pub(super) fn new(settings: BreakerSettings) -> Self {
+        Self { breaker: Arc::new(Breaker { settings, state: Mutex::new(State::default()) }) }
+    }
+}
+
+impl<S> Layer<S> for BreakerLayer {
+    type Service = BreakerService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        BreakerService { inner, breaker: Arc::clone(&self.breaker) }
+    }
+}
+
+/// Refuses calls while the breaker is open.
+#[derive(Clone)]
+pub(super) struct BreakerService<S> {
+    inner: S,
+    breaker: Arc<Breaker>,
+}
+
+impl<S> Service<UpstreamRequest> for BreakerService<S>
+where
+    S: Service<UpstreamRequest, Response = UpstreamResponse, Error = ProviderError>,
+    S::Future: Send + 'static,
+{
+    type Response = UpstreamResponse;
+    type Error = ProviderError;
+    type Future = BoxFuture<'static, Result<UpstreamResponse, ProviderError>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ProviderError>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: UpstreamRequest) -> Self::Future {
+        if let Err(wait) = self.breaker.admit(Instant::now()) {
+            let mut error =
+                ProviderError::new(ErrorKind::CircuitOpen, "This vendor keeps failing and is left alone for a while.");
+            error.retry_after = Some(wait);
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        let breaker = Arc::clone(&self.breaker);
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let answer = answer.await;
+            match &answer {
+                Ok(_) => breaker.record(true, Instant::now()),
+                Err(error) if error.is_unhealthy() => breaker.record(false, Instant::now()),
+                // A refused request or our own limit says nothing about the vendor's health.
+                Err(_) => {}
+            }
+            answer
+        })
+    }
+}
