@@ -1,1 +1,2 @@
+//! The `passerelle` program.
 fn main() {}

@@ -1,0 +1,199 @@
+//! One attempt at a vendor, as it is kept: who (a pseudonym), where, what it used, what it cost, how long it took.
+//!
+//! It holds what reconciliation with a vendor's bill needs and no text of anybody's. Absent is not zero: what is not
+//! known is left out.
+
+use jiff::Timestamp;
+use providers::usage::Usage;
+use serde::{Deserialize, Serialize};
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The vendor's answer is whole and its usage known.
+    Completed,
+    /// The answer was broken off; the cost lies between two bounds.
+    Interrupted,
+    /// The vendor refused, or never heard of it: not billed.
+    Rejected,
+    /// Nothing can be said; the ceiling is charged.
+    Unknown,
+}
+
+impl Outcome {
+    /// The label used in metrics and the report.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Interrupted => "interrupted",
+            Self::Rejected => "rejected",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// How the vendor of an attempt was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Assignment {
+    /// The resident named the model: left out of causal comparison.
+    Chosen,
+    /// Drawn by keyed hash of the conversation.
+    Drawn,
+    /// Took over from a vendor that failed.
+    Fallback,
+}
+
+/// Length of the question, by the bytes of its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LengthClass {
+    /// Up to 1,200 bytes: about 300 tokens.
+    Short,
+    /// Up to 8,000 bytes: about 2,000 tokens.
+    Medium,
+    /// Longer.
+    Long,
+}
+
+impl LengthClass {
+    /// The class of a request body of that many bytes.
+    pub fn of_bytes(bytes: u64) -> Self {
+        match bytes {
+            0..=1_200 => Self::Short,
+            1_201..=8_000 => Self::Medium,
+            _ => Self::Long,
+        }
+    }
+}
+
+/// Microseconds since 1970, UTC.
+pub fn micros(at: Timestamp) -> i64 {
+    at.as_microsecond()
+}
+
+/// An attempt at a vendor. Times are microseconds: `*_at` since 1970 (UTC), the others durations on a monotonic clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Identity of the entry.
+    pub id: String,
+    /// The request it belongs to, as in `x-request-id`.
+    pub request_id: String,
+    /// 1 for the first attempt of a request.
+    pub attempt: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What went wrong, from a closed set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_type: Option<String>,
+    /// HTTP status of the vendor, where it refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<u16>,
+    /// Pseudonym of the resident.
+    pub resident: String,
+    /// Public id of the key.
+    pub key_id: String,
+    /// Plan in force.
+    pub plan: String,
+    /// Kind of call: `chat`.
+    pub operation: String,
+    /// Whether it was streamed.
+    pub stream: bool,
+    /// Answers asked for at once.
+    pub choices: u64,
+    /// The client left before the end.
+    #[serde(default)]
+    pub client_left: bool,
+    /// The route asked for, if it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    /// How the vendor was chosen.
+    pub assignment: Assignment,
+    /// Probability with which it was drawn, in millionths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probability_ppm: Option<u32>,
+    /// The vendor.
+    pub provider: String,
+    /// The host called, by short name.
+    pub host: String,
+    /// The region that host promises.
+    pub region: String,
+    /// The model or route asked for.
+    pub request_model: String,
+    /// The model id sent.
+    pub sent_model: String,
+    /// The model id the vendor returned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_model: Option<String>,
+    /// The vendor's id of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_id: Option<String>,
+    /// Why the answer ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish_reason: Option<String>,
+    /// Service tier the vendor says it used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
+    /// Tokens in disjoint buckets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// False when the vendor's parts did not add up to its totals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage_consistent: Option<bool>,
+    /// The vendor's usage as it came: numbers only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage_raw: Option<String>,
+    /// Billing currency of the vendor.
+    pub currency: String,
+    /// Exact cost in nano-units of `currency`; absent when it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_nanos: Option<i64>,
+    /// The cost is at least this.
+    pub cost_lower_nanos: i64,
+    /// The cost is at most this.
+    pub cost_upper_nanos: i64,
+    /// Exact cost in nano-euros.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_euro_nanos: Option<i64>,
+    /// Units of `currency` per euro applied, in millionths.
+    pub rate_micros: u64,
+    /// Day of that rate.
+    pub rate_date: String,
+    /// The price row applied, `provider/model@from`.
+    pub price_row: String,
+    /// Regional uplift applied, in percent.
+    pub uplift_percent: u32,
+    /// Most the call could cost, in nano-euros.
+    pub ceiling_euro_nanos: i64,
+    /// What the windows were charged for it.
+    pub charged: super::Charge,
+    /// Windows in which it was admitted.
+    pub day: String,
+    /// The month.
+    pub month: String,
+    /// The year.
+    pub year: String,
+    /// When the request was received whole.
+    pub received_at: i64,
+    /// When the attempt ended.
+    pub ended_at: i64,
+    /// Time spent in the gateway before the vendor was called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overhead_micros: Option<u64>,
+    /// From receipt to the first chunk with content of any kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_chunk_micros: Option<u64>,
+    /// From receipt to the first visible text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_text_micros: Option<u64>,
+    /// From receipt to the last content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_micros: Option<u64>,
+    /// Characters of visible text in the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_chars: Option<u64>,
+    /// Length of the question.
+    pub length_class: LengthClass,
+}

@@ -1,0 +1,113 @@
+//! The hold on questions, tokens and euros that a call needs before a vendor hears of it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Entry;
+use crate::quota::{Allowance, Envelope, Refusal, Windows};
+
+/// The most a call can use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ceiling {
+    /// Tokens, input and output.
+    pub tokens: u64,
+    /// Nano-euros.
+    pub euro_nanos: i64,
+}
+
+/// What the windows are charged when a reservation is resolved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Charge {
+    /// Questions: one, or none for a call that came to nothing.
+    pub questions: u64,
+    /// Tokens.
+    pub tokens: u64,
+    /// Nano-euros.
+    pub euro_nanos: i64,
+}
+
+impl Charge {
+    /// The whole ceiling, for a call of which nothing is known.
+    pub fn of_ceiling(ceiling: Ceiling) -> Self {
+        Self { questions: 1, tokens: ceiling.tokens, euro_nanos: ceiling.euro_nanos }
+    }
+}
+
+/// A request to hold.
+#[derive(Clone, Debug)]
+pub struct ReservationRequest {
+    /// The most the call can use.
+    pub ceiling: Ceiling,
+    /// The resident's limits.
+    pub allowance: Allowance,
+    /// The town's limits.
+    pub envelope: Envelope,
+    /// The windows of the moment of admission.
+    pub windows: Windows,
+    /// The moment of admission.
+    pub now: Timestamp,
+    /// How long the hold lasts if nobody resolves it.
+    pub lease: Duration,
+    /// What the entry says if nobody resolves it: outcome unknown.
+    pub entry: Entry,
+}
+
+/// What admission decided.
+#[derive(Debug)]
+pub enum Decision {
+    /// The ceiling is held, durably.
+    Held(Reservation),
+    /// Nothing is held.
+    Refused(Refusal),
+}
+
+/// An open hold. Resolved by value, so that it cannot be resolved twice; forgetting it is an alarm and the sweeper's
+/// work, never the bookkeeping.
+#[derive(Debug)]
+#[must_use = "a hold is resolved by `settle`; dropped, it stays until its lease ends"]
+pub struct Reservation {
+    id: String,
+    resolved: bool,
+}
+
+impl Reservation {
+    pub(super) fn new(id: String) -> Self {
+        Self { id, resolved: false }
+    }
+
+    /// Takes the id out for good: the hold is about to be resolved.
+    pub(super) fn resolve(mut self) -> String {
+        self.resolved = true;
+        std::mem::take(&mut self.id)
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if !self.resolved {
+            crate::telemetry::metrics().reservations_dropped.inc();
+            tracing::error!(reservation.id = %self.id, "a reservation was dropped without being settled; its lease will end");
+        }
+    }
+}
+
+/// How a reservation is resolved: the attempts it covered, oldest first, each with what it charges.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    pub(super) reservation: String,
+    pub(super) entries: Vec<Entry>,
+}
+
+impl Settlement {
+    /// Resolves `reservation` with its attempts.
+    pub fn new(reservation: Reservation, entries: Vec<Entry>) -> Self {
+        Self { reservation: reservation.resolve(), entries }
+    }
+
+    /// The attempts to be recorded.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+}

@@ -1,0 +1,237 @@
+//! The ledger in one SQLite file: one thread writes and commits for many waiters at once, others read beside it (WAL).
+//!
+//! SQL only: what may be held and what is charged is decided on the counters it keeps, by the rules in `accounts`.
+
+mod accounts;
+mod keys;
+mod read;
+mod verify;
+mod writer;
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags};
+use rusqlite_migration::{M, Migrations};
+
+use super::{
+    Decision, Entry, KeyRecord, NewKey, ReportData, ReservationRequest, ResidentUse, Settlement, StoreError,
+    StoreGauges, Verification,
+};
+use crate::quota::Windows;
+use writer::WriterHandle;
+
+/// What a commit must survive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// A power cut: every commit is flushed to the disk (`synchronous = FULL`).
+    Full,
+    /// A crash of the process; a power cut may lose the last commits (`synchronous = NORMAL`).
+    Normal,
+}
+
+/// How to open a SQLite ledger.
+#[derive(Clone, Debug)]
+pub struct SqliteSettings {
+    /// The file.
+    pub path: PathBuf,
+    /// What a commit must survive.
+    pub durability: Durability,
+    /// Writes that may wait; more are refused.
+    pub queue: usize,
+    /// Most writes in one commit.
+    pub batch: usize,
+}
+
+/// Reading connections; more readers than this wait for one another.
+const READERS: usize = 4;
+/// How long a statement waits for another process's write.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+const MIGRATIONS: &[&str] = &[include_str!("migrations/sqlite/0001_ledger.sql")];
+
+/// A SQLite ledger, cheap to clone.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    readers: Arc<Readers>,
+    /// Absent when opened beside a serving process.
+    writer: Option<WriterHandle>,
+    /// Writes keys; those need no counters, so any process may.
+    path: Arc<PathBuf>,
+    /// Held for as long as this process serves.
+    _lock: Option<Arc<File>>,
+}
+
+#[derive(Debug)]
+struct Readers {
+    connections: Vec<Mutex<Connection>>,
+}
+
+impl Readers {
+    fn open(path: &Path) -> Result<Self, StoreError> {
+        let connections = std::iter::repeat_with(|| connect(path).map(Mutex::new)).take(READERS);
+        Ok(Self { connections: connections.collect::<Result<_, _>>()? })
+    }
+
+    /// Runs `query` on a free connection, or waits for the first.
+    fn with<T>(&self, query: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>) -> Result<T, StoreError> {
+        let free = self.connections.iter().find_map(|connection| connection.try_lock().ok());
+        let guard = match (free, self.connections.first()) {
+            (Some(guard), _) => guard,
+            (None, Some(first)) => first.lock().unwrap_or_else(PoisonError::into_inner),
+            (None, None) => return Err(StoreError::Unavailable("no connection".to_owned())),
+        };
+        query(&guard).map_err(|error| unavailable(&error))
+    }
+}
+
+fn unavailable(error: &rusqlite::Error) -> StoreError {
+    StoreError::Unavailable(error.to_string())
+}
+
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(connection)
+    };
+    open().map_err(|error: rusqlite::Error| StoreError::Unavailable(format!("{}: {error}", path.display())))
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let failed = |error: &dyn std::fmt::Display| StoreError::Unavailable(format!("migration: {error}"));
+    connection.pragma_update(None, "journal_mode", "wal").map_err(|error| failed(&error))?;
+    let migrations = Migrations::new(MIGRATIONS.iter().map(|sql| M::up(sql)).collect());
+    migrations.to_latest(connection).map_err(|error| failed(&error))
+}
+
+/// Takes the lock that makes this process the only one that serves from the file.
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&name)
+        .map_err(|error| StoreError::Unavailable(format!("{}: {error}", PathBuf::from(&name).display())))?;
+    file.try_lock().map_err(|_| StoreError::InUse(path.display().to_string()))?;
+    Ok(file)
+}
+
+impl SqliteStore {
+    pub(super) fn open(settings: &SqliteSettings) -> Result<Self, StoreError> {
+        if let Some(folder) = settings.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder)
+                .map_err(|error| StoreError::Unavailable(format!("{}: {error}", folder.display())))?;
+        }
+        let lock = lock(&settings.path)?;
+        let mut connection = connect(&settings.path)?;
+        migrate(&mut connection)?;
+        let level = match settings.durability {
+            Durability::Full => "FULL",
+            Durability::Normal => "NORMAL",
+        };
+        connection.pragma_update(None, "synchronous", level).map_err(|error| unavailable(&error))?;
+        let readers = Arc::new(Readers::open(&settings.path)?);
+        let writer = WriterHandle::start(connection, settings.queue, settings.batch)?;
+        Ok(Self { readers, writer: Some(writer), path: Arc::new(settings.path.clone()), _lock: Some(Arc::new(lock)) })
+    }
+
+    pub(super) fn open_beside(path: &Path) -> Result<Self, StoreError> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder)
+                .map_err(|error| StoreError::Unavailable(format!("{}: {error}", folder.display())))?;
+        }
+        migrate(&mut connect(path)?)?;
+        Ok(Self { readers: Arc::new(Readers::open(path)?), writer: None, path: Arc::new(path.to_owned()), _lock: None })
+    }
+
+    fn writer(&self) -> Result<&WriterHandle, StoreError> {
+        self.writer.as_ref().ok_or_else(|| StoreError::Unavailable("opened beside a serving process".to_owned()))
+    }
+
+    pub(super) async fn reserve(&self, request: ReservationRequest) -> Result<Decision, StoreError> {
+        self.writer()?.reserve(request).await
+    }
+
+    pub(super) async fn settle(&self, settlement: Settlement) -> Result<(), StoreError> {
+        self.writer()?.settle(settlement).await
+    }
+
+    pub(super) async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.writer()?.sweep(now).await
+    }
+
+    pub(super) fn count_refusal(&self, day: &str, reason: &'static str) -> bool {
+        self.writer.as_ref().is_some_and(|writer| writer.count_refusal(day, reason))
+    }
+
+    pub(super) async fn close(&self) -> Result<(), StoreError> {
+        match &self.writer {
+            Some(writer) => writer.close().await,
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn add_keys(&self, new: &[NewKey]) -> Result<(), StoreError> {
+        keys::add(&mut connect(&self.path)?, new).map_err(|error| unavailable(&error))
+    }
+
+    pub(super) fn find_key(&self, hash: &[u8; 32]) -> Result<Option<KeyRecord>, StoreError> {
+        self.readers.with(|connection| keys::find(connection, hash))
+    }
+
+    pub(super) fn list_keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
+        self.readers.with(keys::list)
+    }
+
+    pub(super) fn revoke_key(&self, hash: Option<&[u8; 32]>, key_id: &str, at: Timestamp) -> Result<bool, StoreError> {
+        keys::revoke(&connect(&self.path)?, hash, key_id, at).map_err(|error| unavailable(&error))
+    }
+
+    pub(super) fn resident_use(&self, resident: &str, windows: &Windows) -> Result<ResidentUse, StoreError> {
+        self.readers.with(|connection| read::resident_use(connection, resident, windows))
+    }
+
+    pub(super) fn report_data(&self, from: &str, to: &str) -> Result<ReportData, StoreError> {
+        read::report_data(&connect(&self.path)?, from, to)
+    }
+
+    pub(super) fn visit_entries(&self, visit: &mut dyn FnMut(u64, Entry)) -> Result<(), StoreError> {
+        read::visit_entries(&connect(&self.path)?, visit)
+    }
+
+    pub(super) fn verify(&self) -> Result<Verification, StoreError> {
+        verify::verify(&connect(&self.path)?)
+    }
+
+    pub(super) fn is_simulated(&self) -> Result<Option<bool>, StoreError> {
+        self.readers.with(|connection| Ok(read::meta(connection, "simulated")?.map(|value| value == "true")))
+    }
+
+    pub(super) fn mark_simulated(&self, simulated: bool) -> Result<(), StoreError> {
+        match self.is_simulated()? {
+            Some(known) if known == simulated => Ok(()),
+            Some(_) => Err(StoreError::Unavailable(format!(
+                "{} holds {} figures: simulated and real ones never share a database",
+                self.path.display(),
+                if simulated { "real" } else { "simulated" }
+            ))),
+            None => read::set_meta(&connect(&self.path)?, "simulated", &simulated.to_string())
+                .map_err(|error| unavailable(&error)),
+        }
+    }
+
+    pub(super) fn gauges(&self) -> Result<StoreGauges, StoreError> {
+        let open_reservations = self.readers.with(read::open_reservations)?;
+        let queue_depth = self.writer.as_ref().map_or(0, WriterHandle::queue_depth);
+        Ok(StoreGauges { open_reservations, queue_depth })
+    }
+}

@@ -1,0 +1,183 @@
+//! Requests per minute and simultaneous calls of each resident, in memory, on the injected clock.
+//!
+//! Maps keyed by residents are trimmed: a resident at rest takes no room.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use governor::clock::{Clock as GovernorClock, Reference};
+use governor::middleware::StateInformationMiddleware;
+use governor::nanos::Nanos;
+use governor::state::keyed::HashMapStateStore;
+use governor::{Quota as GovernorRate, RateLimiter};
+
+use super::Rate;
+use crate::clock::{Clock, Tick};
+
+impl Reference for Tick {
+    fn duration_since(&self, earlier: Self) -> Nanos {
+        self.since(earlier).into()
+    }
+
+    fn saturating_sub(&self, duration: Nanos) -> Self {
+        self.minus(Duration::from(duration))
+    }
+}
+
+impl std::ops::Add<Nanos> for Tick {
+    type Output = Self;
+
+    fn add(self, duration: Nanos) -> Self {
+        self.plus(Duration::from(duration))
+    }
+}
+
+impl GovernorClock for Clock {
+    type Instant = Tick;
+
+    fn now(&self) -> Tick {
+        self.tick()
+    }
+}
+
+type Limiter = RateLimiter<String, HashMapStateStore<String>, Clock, StateInformationMiddleware>;
+
+/// Residents in one limiter before those at rest are forgotten.
+const TRIM_ABOVE: usize = 10_000;
+
+/// A rate was passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateRefusal {
+    /// Too many requests per minute; the next one may come after this long.
+    RequestsPerMinute(Duration),
+    /// Too many calls open at once.
+    Simultaneous(u32),
+}
+
+impl RateRefusal {
+    /// The label used in metrics, the report and error messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RequestsPerMinute(_) => "requests_per_minute",
+            Self::Simultaneous(_) => "simultaneous_requests",
+        }
+    }
+}
+
+/// Where a resident stands with the rate after a request was let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateState {
+    /// Requests per minute of the plan.
+    pub requests_per_minute: NonZeroU32,
+    /// Requests that may follow at once.
+    pub remaining: u32,
+}
+
+/// The rates of one plan.
+pub struct RateGuard {
+    rate: Rate,
+    limiter: Limiter,
+    open: Arc<Mutex<HashMap<String, u32>>>,
+}
+
+/// One open call of a resident; dropping it closes the call. It lives as long as the answer's body.
+#[derive(Debug)]
+pub struct SimultaneousPermit {
+    resident: String,
+    open: Arc<Mutex<HashMap<String, u32>>>,
+}
+
+impl Drop for SimultaneousPermit {
+    fn drop(&mut self) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.resident) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.resident);
+            }
+        }
+    }
+}
+
+impl RateGuard {
+    /// A guard for one plan.
+    pub fn new(rate: Rate, clock: Clock) -> Self {
+        let quota = GovernorRate::per_minute(rate.requests_per_minute).allow_burst(rate.burst);
+        let limiter = RateLimiter::<_, _, _, governor::middleware::NoOpMiddleware<Tick>>::new(
+            quota,
+            HashMapStateStore::default(),
+            clock,
+        )
+        .with_middleware::<StateInformationMiddleware>();
+        Self { rate, limiter, open: Arc::default() }
+    }
+
+    /// Counts one request of `resident` and opens one call.
+    ///
+    /// # Errors
+    /// [`RateRefusal`] when either is above the plan; a refused request opens nothing.
+    pub fn enter(&self, resident: &str) -> Result<(RateState, SimultaneousPermit), RateRefusal> {
+        let permit = self.open_one(resident)?;
+        if self.limiter.len() > TRIM_ABOVE {
+            self.limiter.retain_recent();
+        }
+        match self.limiter.check_key(&resident.to_owned()) {
+            Ok(snapshot) => {
+                let state = RateState {
+                    requests_per_minute: self.rate.requests_per_minute,
+                    remaining: snapshot.remaining_burst_capacity(),
+                };
+                Ok((state, permit))
+            }
+            Err(not_until) => {
+                Err(RateRefusal::RequestsPerMinute(not_until.wait_time_from(self.limiter.clock().tick())))
+            }
+        }
+    }
+
+    fn open_one(&self, resident: &str) -> Result<SimultaneousPermit, RateRefusal> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(resident.to_owned()).or_insert(0);
+        if *count >= self.rate.simultaneous {
+            return Err(RateRefusal::Simultaneous(self.rate.simultaneous));
+        }
+        *count += 1;
+        Ok(SimultaneousPermit { resident: resident.to_owned(), open: Arc::clone(&self.open) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guard(clock: &Clock) -> RateGuard {
+        let number = |n| NonZeroU32::new(n).unwrap();
+        RateGuard::new(Rate { requests_per_minute: number(6), burst: number(2), simultaneous: 3 }, clock.clone())
+    }
+
+    #[test]
+    fn a_burst_is_followed_by_the_rate_and_nobody_pays_for_another() {
+        let clock = Clock::manual("2026-11-24T10:00:00Z".parse().unwrap());
+        let guard = guard(&clock);
+        assert_eq!(guard.enter("a").unwrap().0.remaining, 1);
+        guard.enter("a").unwrap();
+        let Err(RateRefusal::RequestsPerMinute(wait)) = guard.enter("a") else { panic!("the burst is two") };
+        assert_eq!(wait, Duration::from_secs(10));
+        assert!(guard.enter("b").is_ok());
+        clock.advance(wait);
+        assert!(guard.enter("a").is_ok());
+    }
+
+    #[test]
+    fn a_call_is_open_until_its_permit_is_dropped() {
+        let clock = Clock::manual("2026-11-24T10:00:00Z".parse().unwrap());
+        let guard = guard(&clock);
+        let held: Vec<_> = (0..3).map(|_| guard.open_one("a").unwrap()).collect();
+        assert_eq!(guard.enter("a").unwrap_err(), RateRefusal::Simultaneous(3));
+        drop(held);
+        assert!(guard.enter("a").is_ok());
+        assert!(guard.open.lock().unwrap().is_empty(), "residents at rest take no room");
+    }
+}

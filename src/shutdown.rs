@@ -1,0 +1,55 @@
+//! One token that asks the process to stop, one tracker of the tasks that shutdown waits for.
+//!
+//! Settlement must not be lost because a client left or the process was asked to stop, so no task is spawned outside
+//! the tracker. A leaf: it knows nobody.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Asks for and awaits the end of the process's tasks. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Shutdown {
+    token: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl Shutdown {
+    /// A process that runs.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Spawns a task that shutdown waits for.
+    pub fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.tracker.spawn(task)
+    }
+
+    /// Asks everything to stop. New work is refused from here on.
+    pub fn begin(&self) {
+        self.token.cancel();
+    }
+
+    /// True once [`Shutdown::begin`] was called.
+    pub fn has_begun(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
+    /// Resolves once [`Shutdown::begin`] was called.
+    pub async fn begun(&self) {
+        self.token.cancelled().await;
+    }
+
+    /// Waits until every tracked task has ended; false when `patience` ran out first.
+    pub async fn finish(&self, patience: Duration) -> bool {
+        self.tracker.close();
+        tokio::time::timeout(patience, self.tracker.wait()).await.is_ok()
+    }
+}
