@@ -88,6 +88,9 @@ pub struct Entry {
     /// What went wrong, from a closed set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_type: Option<String>,
+    /// Another attempt at the same vendor followed, so this one says nothing about the question.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retried: bool,
     /// HTTP status of the vendor, where it refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,

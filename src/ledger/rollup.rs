@@ -180,6 +180,9 @@ impl Rollup {
             return;
         }
         figures.questions += u64::from(entry.attempt == 1);
+        if entry.retried {
+            return;
+        }
         match entry.outcome {
             Outcome::Completed => figures.answered += 1,
             Outcome::Interrupted => figures.interrupted += 1,

@@ -63,6 +63,11 @@ impl Calendar {
         at.to_zoned_datetime(self.zone.clone()).date()
     }
 
+    /// An instant in local time, as people read it: `25/11/2026 00:00`.
+    pub fn local(&self, at: Timestamp) -> String {
+        at.to_zoned_datetime(self.zone.clone()).strftime("%d/%m/%Y %H:%M").to_string()
+    }
+
     /// The windows that `at` falls in.
     pub fn windows(&self, at: Timestamp) -> Windows {
         let today = self.date(at);

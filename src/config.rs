@@ -1,0 +1,177 @@
+//! What an operator decided: files and environment, read into [`RawConfig`](raw::RawConfig), checked into [`Config`].
+//!
+//! A [`Config`] is true: amounts and durations are typed, names resolve, secrets are there. Every mistake is reported
+//! at once, with the path of its key. It must not open listeners, stores or connections.
+
+mod check;
+mod environment;
+mod load;
+mod raw;
+mod show;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use providers::ProviderId;
+use providers::catalogue::Catalogue;
+use providers::exchange::ExchangeRates;
+use providers::transport::TransportSettings;
+use secrecy::SecretString;
+
+pub use environment::Environment;
+pub use load::{ConfigError, Loaded, load};
+pub use show::show;
+
+use crate::ledger::SqliteSettings;
+use crate::quota::{Allowance, Calendar, Envelope, Rate};
+use crate::telemetry::LogFormat;
+
+/// The defaults, also the manual of every key.
+pub const DEFAULT_TOML: &str = include_str!("../config/default.toml");
+/// The reference rates that ship with the program.
+pub const EXCHANGE_RATES_TOML: &str = include_str!("../config/exchange-rates.toml");
+
+/// Where questions may be processed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Residency {
+    /// Any configured host.
+    Any,
+    /// Only hosts that promise the European Union.
+    Eu,
+}
+
+impl Residency {
+    /// Whether a host of that region may be called.
+    pub fn allows(self, region: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Eu => region == "eu",
+        }
+    }
+
+    /// The stricter of two rules.
+    pub fn and(self, other: Self) -> Self {
+        if self == Self::Eu || other == Self::Eu { Self::Eu } else { Self::Any }
+    }
+}
+
+/// Addresses and bounds of the listeners.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// Residents.
+    pub public: SocketAddr,
+    /// The mairie.
+    pub mairie: SocketAddr,
+    /// Operators.
+    pub ops: SocketAddr,
+    /// Longest body, in bytes.
+    pub max_body_bytes: usize,
+    /// Requests at the same time.
+    pub max_requests: usize,
+    /// How long a client may take to send its request.
+    pub request_read: Duration,
+    /// How long a stop waits.
+    pub shutdown: Duration,
+}
+
+/// A vendor that may be called.
+#[derive(Clone, Debug)]
+pub struct ProviderConfig {
+    /// Name.
+    pub id: ProviderId,
+    /// The vendor's key.
+    pub api_key: SecretString,
+    /// Hosts that may be called, in order of preference.
+    pub hosts: Vec<String>,
+}
+
+/// One target of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetConfig {
+    /// Qualified or plain model id.
+    pub model: String,
+    /// Share of conversations, against the sum of weights.
+    pub weight: u32,
+}
+
+/// A model name of the town's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteConfig {
+    /// Its targets.
+    pub targets: Vec<TargetConfig>,
+    /// Where questions may be processed.
+    pub hosts: Residency,
+    /// Whether another target takes over when the drawn one fails.
+    pub fallback: bool,
+}
+
+/// What one resident may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Name.
+    pub name: String,
+    /// What accumulates.
+    pub allowance: Allowance,
+    /// How often and how many at once.
+    pub rate: Rate,
+    /// Longest answer, in tokens.
+    pub max_output_tokens: u64,
+    /// Where questions may be processed.
+    pub hosts: Residency,
+    /// Models and routes allowed; empty means all.
+    pub models: Vec<String>,
+}
+
+/// How vendors are called.
+#[derive(Clone, Debug)]
+pub struct UpstreamConfig {
+    /// Deadlines, permits and breaker of each vendor.
+    pub transport: TransportSettings,
+    /// How long an answer is read on after its client left.
+    pub drain: Duration,
+    /// Answers read on at the same time.
+    pub max_drains: usize,
+    /// Attempts at one vendor for one question.
+    pub max_attempts: u32,
+}
+
+/// The checked configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Listeners.
+    pub server: ServerConfig,
+    /// The mairie's token; absent means that its listener refuses everybody.
+    pub mairie_token: Option<SecretString>,
+    /// The ledger's file.
+    pub ledger: SqliteSettings,
+    /// How long a hold lasts.
+    pub lease: Duration,
+    /// How often expired holds are looked for.
+    pub sweep: Duration,
+    /// The instance's secret.
+    pub secret_file: PathBuf,
+    /// Euro rates.
+    pub exchange_rates: Arc<ExchangeRates>,
+    /// Calendar of the town.
+    pub calendar: Calendar,
+    /// The town's limits.
+    pub envelope: Envelope,
+    /// Vendors' transport.
+    pub upstream: UpstreamConfig,
+    /// Models, hosts and prices of the enabled vendors.
+    pub catalogue: Arc<Catalogue>,
+    /// Enabled vendors.
+    pub providers: Vec<ProviderConfig>,
+    /// Routes by name.
+    pub routes: BTreeMap<String, RouteConfig>,
+    /// Plans by name.
+    pub plans: BTreeMap<String, Arc<Plan>>,
+    /// Form of log lines.
+    pub log_format: LogFormat,
+    /// Level of log lines.
+    pub log_level: String,
+}

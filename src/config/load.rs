@@ -1,0 +1,165 @@
+//! Layers (defaults, file, environment) to one table, the table to [`RawConfig`], every mistake kept.
+
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::check::check;
+use super::raw::RawConfig;
+use super::{Config, DEFAULT_TOML, Environment};
+
+/// Everything that is wrong with a configuration, one line a mistake: `path.of.key: sentence`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", mistakes.join("\n"))]
+pub struct ConfigError {
+    /// The mistakes.
+    pub mistakes: Vec<String>,
+}
+
+/// A configuration that may be used, and what an operator should know about it.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Things that work but deserve a look.
+    pub warnings: Vec<String>,
+    /// All layers together, as `config show` prints them; secrets are still in it.
+    pub(super) table: Table,
+}
+
+/// Reads defaults, `file` if given, and the environment.
+///
+/// # Errors
+/// [`ConfigError`] with every mistake found.
+pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, ConfigError> {
+    let mut mistakes = Vec::new();
+    let defaults: Table = DEFAULT_TOML.parse().map_err(|error: toml::de::Error| one_mistake(&error.to_string()))?;
+    let mut table = defaults.clone();
+    let mut base = PathBuf::new();
+    if let Some(path) = file {
+        base = path.parent().map(Path::to_owned).unwrap_or_default();
+        let text =
+            std::fs::read_to_string(path).map_err(|error| one_mistake(&format!("{}: {error}", path.display())))?;
+        let own: Table = text.parse().map_err(|error: toml::de::Error| {
+            one_mistake(&format!("{}: {}", path.display(), error.to_string().trim()))
+        })?;
+        merge(&mut table, own);
+    }
+    for (path, value, variable) in environment.settings() {
+        if let Err(error) = set(&mut table, &path, parse_value(&defaults, &path, &value)) {
+            mistakes.push(format!("{} (from {variable}): {error}", path.join(".")));
+        }
+    }
+    let raw = read(table.clone(), &defaults, &mut mistakes);
+    let checked = raw.and_then(|raw| check(raw, &base, &mut mistakes));
+    match checked {
+        Some((config, warnings)) if mistakes.is_empty() => Ok(Loaded { config, warnings, table }),
+        _ => {
+            mistakes.dedup();
+            Err(ConfigError { mistakes })
+        }
+    }
+}
+
+fn one_mistake(text: &str) -> ConfigError {
+    ConfigError { mistakes: vec![text.to_owned()] }
+}
+
+/// Lays `own` over `table`; tables are merged, everything else is replaced.
+fn merge(table: &mut Table, own: Table) {
+    for (key, value) in own {
+        match (table.get_mut(&key), value) {
+            (Some(Value::Table(below)), Value::Table(above)) => merge(below, above),
+            (_, value) => drop(table.insert(key, value)),
+        }
+    }
+}
+
+/// A variable's text in the type that the default of its key has; a text otherwise.
+fn parse_value(defaults: &Table, path: &[String], text: &str) -> Value {
+    let default = path.iter().try_fold(None, |at: Option<&Value>, key| {
+        let next = match at {
+            None => defaults.get(key),
+            Some(value) => value.get(key),
+        };
+        next.map(Some)
+    });
+    if matches!(default, Some(Some(Value::String(_)))) {
+        return Value::String(text.to_owned());
+    }
+    format!("value = {text}")
+        .parse::<Table>()
+        .ok()
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+fn set(table: &mut Table, path: &[String], value: Value) -> Result<(), &'static str> {
+    match path {
+        [] => Err("empty name"),
+        [key] => {
+            table.insert(key.clone(), value);
+            Ok(())
+        }
+        [section, rest @ ..] => match table.entry(section.clone()).or_insert_with(|| Value::Table(Table::new())) {
+            Value::Table(below) => set(below, rest, value),
+            _ => Err("is not a section"),
+        },
+    }
+}
+
+/// Reads the table; a value that cannot be read is reported and replaced by its default, so that the next one can be
+/// looked at too.
+fn read(mut table: Table, defaults: &Table, mistakes: &mut Vec<String>) -> Option<RawConfig> {
+    let mut first_round = true;
+    // Each round takes one mistake away, and there are not more mistakes than keys.
+    for _ in 0..1_000 {
+        let mut unknown = Vec::new();
+        let mut note = |path: serde_ignored::Path<'_>| unknown.push(path.to_string());
+        let tracked = serde_ignored::Deserializer::new(table.clone(), &mut note);
+        let result: Result<RawConfig, _> = serde_path_to_error::deserialize(tracked);
+        if first_round || result.is_ok() {
+            for path in unknown {
+                let line = format!("{path}: is not a key of Passerelle");
+                if !mistakes.contains(&line) {
+                    mistakes.push(line);
+                }
+            }
+            first_round = false;
+        }
+        match result {
+            Ok(raw) => return Some(raw),
+            Err(error) => {
+                let path = error.path().to_string();
+                mistakes.push(format!("{path}: {}", error.inner().message()));
+                let keys: Vec<&str> = path.split(['.', '[']).take_while(|key| !key.ends_with(']')).collect();
+                if !heal(&mut table, defaults, &keys) {
+                    return None;
+                }
+            }
+        }
+    }
+    None
+}
+
+/// Puts the default back at a path, or takes the path away; false when neither is possible.
+fn heal(table: &mut Table, defaults: &Table, path: &[&str]) -> bool {
+    match path {
+        [] => false,
+        [key] => match defaults.get(*key) {
+            Some(default) if table.get(*key) != Some(default) => {
+                table.insert((*key).to_owned(), default.clone());
+                true
+            }
+            _ => table.remove(*key).is_some(),
+        },
+        [section, rest @ ..] => {
+            let empty = Table::new();
+            let below = defaults.get(*section).and_then(Value::as_table).unwrap_or(&empty);
+            match table.get_mut(*section) {
+                Some(Value::Table(inner)) => heal(inner, below, rest),
+                _ => heal(table, defaults, &path[..1]),
+            }
+        }
+    }
+}

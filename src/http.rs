@@ -1,0 +1,115 @@
+//! What the three listeners serve: the residents' endpoint, the mairie's, the operators'.
+//!
+//! A layer here looks at method, path, headers, sizes and time; whatever needs the resident, the model or money is a
+//! stage of the pipeline. It must not decide anything about them.
+
+mod body;
+mod chat;
+mod error;
+mod mairie;
+mod middleware;
+mod models;
+mod openapi;
+mod ops;
+mod usage;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::FromRef;
+use axum::routing::{get, post};
+use secrecy::SecretString;
+use tokio::sync::Semaphore;
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
+
+use crate::clock::Clock;
+use crate::identity::Directory;
+use crate::ledger::Ledger;
+use crate::pipeline::Pipeline;
+use crate::quota::{Calendar, Envelope};
+use crate::shutdown::Shutdown;
+
+pub use error::ApiError;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct AppState {
+    /// Answers requests.
+    pub pipeline: Arc<Pipeline>,
+    /// Recognises residents.
+    pub directory: Directory,
+    /// Read for figures.
+    pub ledger: Ledger,
+    /// Windows and local time.
+    pub calendar: Calendar,
+    /// The town's limits.
+    pub envelope: Envelope,
+    /// Time.
+    pub clock: Clock,
+    /// Whether the process is stopping.
+    pub shutdown: Shutdown,
+    /// Requests that may be served at the same time; each permit lives as long as the answer's body.
+    pub requests: Arc<Semaphore>,
+    /// Longest body, in bytes.
+    pub max_body_bytes: usize,
+    /// How long a client may take to send its request.
+    pub request_read: Duration,
+    /// Longest time a whole call may take: failures count as longer in the report.
+    pub total_limit: Duration,
+    /// The mairie's token.
+    pub mairie_token: Option<SecretString>,
+}
+
+impl FromRef<AppState> for Directory {
+    fn from_ref(state: &AppState) -> Self {
+        state.directory.clone()
+    }
+}
+
+/// The residents' listener.
+pub fn public_router(state: AppState) -> Router {
+    let router = Router::new()
+        .route("/v1/chat/completions", post(chat::chat_completions))
+        .route("/v1/models", get(models::list_models))
+        .route("/v1/models/{*id}", get(models::get_model))
+        .route("/v1/usage", get(usage::get_usage))
+        .route("/openapi.json", get(openapi::openapi_json))
+        .route("/", get(openapi::welcome));
+    with_layers(router, state)
+}
+
+/// The mairie's listener.
+pub fn mairie_router(state: AppState) -> Router {
+    with_layers(Router::new().route("/admin/v1/report", get(mairie::report)), state)
+}
+
+/// The operators' listener.
+pub fn ops_router(state: AppState) -> Router {
+    let router = Router::new()
+        .route("/metrics", get(ops::metrics))
+        .route("/livez", get(ops::livez))
+        .route("/readyz", get(ops::readyz));
+    with_layers(router, state)
+}
+
+/// The stack of every listener, outermost first: panic to 500 · keys hidden from whatever prints headers · request id ·
+/// count and log of the answer.
+fn with_layers(router: Router<AppState>, state: AppState) -> Router {
+    router
+        .fallback(error::not_found)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(
+            ServiceBuilder::new()
+                .layer(CatchPanicLayer::custom(error::panicked))
+                .layer(SetSensitiveRequestHeadersLayer::new([
+                    axum::http::header::AUTHORIZATION,
+                    axum::http::header::COOKIE,
+                ]))
+                .layer(axum::middleware::from_fn(middleware::request_id))
+                .layer(axum::middleware::from_fn_with_state(state.clone(), middleware::observe)),
+        )
+        .with_state(state)
+}

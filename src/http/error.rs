@@ -1,0 +1,327 @@
+//! The only place that turns a failure into an answer: always OpenAI's shape, never anything internal.
+//!
+//! Refusals that concern the resident are said in plain French first, then in English.
+
+use std::any::Any;
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
+use axum::response::{IntoResponse, Response};
+use providers::error::{ErrorKind, ProviderError};
+use providers::money::format_nanos;
+use serde_json::json;
+
+use crate::identity::IdentityError;
+use crate::ledger::StoreError;
+use crate::pipeline::PipelineError;
+use crate::quota::{Calendar, Limit, RateRefusal, Refusal};
+
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+/// SDKs obey Retry-After to the letter: never a long one (the body says the rest).
+const LONGEST_RETRY_AFTER: u64 = 60;
+/// What we ask clients to wait for when the trouble is ours.
+const OUR_TROUBLE_RETRY_AFTER: u64 = 5;
+
+/// A failure as a client sees it.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    message: String,
+    kind: &'static str,
+    param: Option<String>,
+    code: Option<String>,
+    retry_after: Option<u64>,
+    should_retry: Option<bool>,
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body =
+            json!({"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}});
+        let mut response = (self.status, Json(body)).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(retry) = self.should_retry {
+            response.headers_mut().insert(SHOULD_RETRY, HeaderValue::from_static(if retry { "true" } else { "false" }));
+        }
+        response
+    }
+}
+
+impl ApiError {
+    fn new(status: StatusCode, kind: &'static str, code: Option<&str>, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            kind,
+            param: None,
+            code: code.map(str::to_owned),
+            retry_after: None,
+            should_retry: None,
+        }
+    }
+
+    fn invalid(status: StatusCode, code: Option<&str>, message: impl Into<String>) -> Self {
+        Self::new(status, "invalid_request_error", code, message)
+    }
+
+    fn retry_after(mut self, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        self.retry_after = Some(seconds.clamp(1, LONGEST_RETRY_AFTER));
+        self
+    }
+
+    fn never_retry(mut self) -> Self {
+        self.should_retry = Some(false);
+        self
+    }
+
+    pub(super) fn body_too_large(limit: usize) -> Self {
+        let text = format!("The request body is longer than {limit} bytes. Shorten the conversation and try again.");
+        Self::invalid(StatusCode::PAYLOAD_TOO_LARGE, Some("request_too_large"), text)
+    }
+
+    pub(super) fn request_timeout() -> Self {
+        Self::invalid(StatusCode::REQUEST_TIMEOUT, Some("request_timeout"), "The request took too long to arrive.")
+    }
+
+    pub(super) fn unreadable_body() -> Self {
+        Self::invalid(StatusCode::BAD_REQUEST, None, "The request body could not be read.")
+    }
+
+    pub(super) fn model_not_found(model: &str) -> Self {
+        let text =
+            format!("The model `{model}` does not exist or you do not have access to it. GET /v1/models lists yours.");
+        let mut error = Self::invalid(StatusCode::NOT_FOUND, Some("model_not_found"), text);
+        error.param = Some("model".to_owned());
+        error.never_retry()
+    }
+
+    pub(super) fn overloaded() -> Self {
+        let text = "Le service reçoit trop de demandes en ce moment ; réessayez dans quelques secondes. (Too many requests are open.)";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", Some("server_is_overloaded"), text)
+            .retry_after(Duration::from_secs(OUR_TROUBLE_RETRY_AFTER))
+    }
+
+    pub(super) fn forbidden(message: &str) -> Self {
+        Self::invalid(StatusCode::UNAUTHORIZED, Some("invalid_token"), message).never_retry()
+    }
+
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+        Self::invalid(StatusCode::BAD_REQUEST, None, message)
+    }
+
+    fn internal() -> Self {
+        let text = "Une erreur interne est survenue. (Internal error; give the x-request-id of this answer when you report it.)";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", Some("internal_error"), text)
+    }
+
+    /// Maps a failure of the pipeline; `calendar` puts reset times in the town's local time.
+    pub(super) fn from_pipeline(error: PipelineError, calendar: &Calendar) -> Self {
+        match error {
+            PipelineError::Invalid(invalid) => {
+                let mut error = Self::invalid(StatusCode::BAD_REQUEST, invalid.code, invalid.message);
+                error.param = invalid.param;
+                error
+            }
+            PipelineError::ModelNotFound(model) | PipelineError::Unpriced(model) => Self::model_not_found(&model),
+            PipelineError::OutsideRegion(model) => {
+                let text = format!(
+                    "`{model}` ne peut pas être traité dans l'Union européenne, comme votre formule l'exige. (No host of this model is within the required region.)"
+                );
+                Self::invalid(StatusCode::FORBIDDEN, Some("outside_region"), text).never_retry()
+            }
+            PipelineError::Rate(refusal) => Self::from_rate(refusal),
+            PipelineError::Quota(refusal) => Self::from_refusal(&refusal, calendar),
+            PipelineError::Store(error) => error.into(),
+            PipelineError::Provider { error, .. } => Self::from_provider(error),
+            PipelineError::ShuttingDown => {
+                let text = "Le service redémarre ; réessayez dans quelques secondes. (The service is restarting.)";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", Some("shutting_down"), text)
+                    .retry_after(Duration::from_secs(OUR_TROUBLE_RETRY_AFTER))
+            }
+            PipelineError::Internal(what) => {
+                tracing::error!(what, "internal error");
+                Self::internal()
+            }
+        }
+    }
+
+    fn from_rate(refusal: RateRefusal) -> Self {
+        let (text, wait) = match refusal {
+            RateRefusal::RequestsPerMinute(wait) => {
+                let seconds = wait.as_secs() + 1;
+                (
+                    format!(
+                        "Vous envoyez vos questions trop vite ; réessayez dans {seconds} s. (Rate limit: requests per minute.)"
+                    ),
+                    wait,
+                )
+            }
+            RateRefusal::Simultaneous(limit) => (
+                format!(
+                    "Vous avez déjà {limit} réponse(s) en cours ; attendez la fin de l'une d'elles. (Rate limit: {limit} simultaneous requests.)"
+                ),
+                Duration::from_secs(1),
+            ),
+        };
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "requests", Some("rate_limit_exceeded"), text).retry_after(wait)
+    }
+
+    fn from_refusal(refusal: &Refusal, calendar: &Calendar) -> Self {
+        let resets = calendar.local(refusal.resets_at);
+        let amount = |value: i64| {
+            if refusal.limit.is_euros() { format!("{} EUR", format_nanos(value)) } else { value.to_string() }
+        };
+        let left = amount((refusal.allowed - refusal.used - refusal.held).max(0));
+        let name = match refusal.limit {
+            Limit::QuestionsPerDay => "Vos questions du jour",
+            Limit::TokensPerDay => "Vos jetons (tokens) du jour",
+            Limit::EurosPerMonth => "Votre budget du mois",
+            Limit::TownEurosPerMonth => "Le budget de la commune pour ce mois",
+            Limit::TownEurosPerYear => "Le budget de la commune pour cette année",
+        };
+        let (allowed, asked) = (amount(refusal.allowed), amount(refusal.asked));
+        let english = format!(
+            "Limit {}: {allowed} allowed, {} used, {} held by calls in progress, up to {asked} needed; resets {resets}.",
+            refusal.limit,
+            amount(refusal.used),
+            amount(refusal.held)
+        );
+        let french = if refusal.is_spent() {
+            format!("{name} : les {allowed} prévus sont épuisés, retour le {resets}.")
+        } else {
+            format!(
+                "{name} : il reste {left} sur {allowed}, et cette question peut en demander jusqu'à {asked} ; retour au complet le {resets}."
+            )
+        };
+        let message = format!("{french} ({english})");
+        if refusal.limit.is_town() {
+            return Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "insufficient_quota",
+                Some("town_envelope_exhausted"),
+                message,
+            )
+            .never_retry();
+        }
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", Some("insufficient_quota"), message)
+            .never_retry()
+    }
+
+    /// Maps a vendor's failure: its own trouble is never blamed on the client, and a bad key of ours is never a 401.
+    fn from_provider(error: ProviderError) -> Self {
+        let server = |status, code: &str, text: &str| Self::new(status, "server_error", Some(code), text);
+        let wait = error.retry_after.unwrap_or(Duration::from_secs(OUR_TROUBLE_RETRY_AFTER));
+        match error.kind {
+            ErrorKind::InvalidRequest | ErrorKind::ContextLength => {
+                let code = if error.kind == ErrorKind::ContextLength {
+                    Some("context_length_exceeded".to_owned())
+                } else {
+                    error.code
+                };
+                let mut out = Self::invalid(StatusCode::BAD_REQUEST, code.as_deref(), error.message);
+                out.param = error.param;
+                out
+            }
+            ErrorKind::ModelNotFound => {
+                Self::invalid(StatusCode::NOT_FOUND, Some("model_not_found"), "The vendor no longer offers this model.")
+            }
+            ErrorKind::Auth => server(
+                StatusCode::BAD_GATEWAY,
+                "upstream_auth_error",
+                "The vendor refuses the gateway's own key. The operator has been told; your key is fine.",
+            ),
+            ErrorKind::QuotaExhausted => server(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "upstream_quota_exhausted",
+                "The gateway's account at the vendor is exhausted.",
+            )
+            .never_retry(),
+            ErrorKind::RateLimited => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "requests",
+                Some("rate_limit_exceeded"),
+                "The vendor limits the gateway's rate; try again shortly.",
+            )
+            .retry_after(wait),
+            ErrorKind::Overloaded | ErrorKind::Busy | ErrorKind::CircuitOpen => server(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "server_is_overloaded",
+                "The vendor is overloaded; try again shortly.",
+            )
+            .retry_after(wait),
+            ErrorKind::FirstByteTimeout | ErrorKind::IdleTimeout | ErrorKind::TotalTimeout => {
+                // The vendor may have billed it: a client that repeats it blindly pays twice.
+                server(StatusCode::GATEWAY_TIMEOUT, error.kind.label(), "The vendor did not answer in time.")
+                    .never_retry()
+            }
+            ErrorKind::Connect | ErrorKind::Server => {
+                server(StatusCode::BAD_GATEWAY, error.kind.label(), "The vendor failed to answer.")
+            }
+            ErrorKind::Protocol | ErrorKind::Cut => {
+                server(StatusCode::BAD_GATEWAY, error.kind.label(), "The vendor's answer could not be read.")
+                    .never_retry()
+            }
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    /// A store in trouble is 503 with Retry-After: never 401, never a free ride.
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the ledger could not serve a request");
+        let text = "Le service ne peut pas tenir ses comptes en ce moment, il ne transmet donc aucune question ; réessayez dans un instant. (The ledger is not available.)";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", Some("ledger_unavailable"), text)
+            .retry_after(Duration::from_secs(OUR_TROUBLE_RETRY_AFTER))
+    }
+}
+
+impl From<IdentityError> for ApiError {
+    fn from(error: IdentityError) -> Self {
+        let unauthorized = |text| Self::invalid(StatusCode::UNAUTHORIZED, Some("invalid_api_key"), text);
+        match error {
+            IdentityError::Missing => unauthorized(
+                "Aucune clé n'a été envoyée : mettez « Authorization: Bearer psk-… » dans la requête. (No API key was sent.)",
+            ),
+            IdentityError::Invalid => unauthorized(
+                "Cette clé n'est pas valable. Adressez-vous à l'accueil de la mairie pour en recevoir une autre. (Incorrect API key.)",
+            ),
+            IdentityError::Store(error) => error.into(),
+            IdentityError::UnknownPlan(plan) => {
+                tracing::error!(plan, "a resident's plan is not configured");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl IntoResponse for IdentityError {
+    fn into_response(self) -> Response {
+        ApiError::from(self).into_response()
+    }
+}
+
+pub(super) async fn not_found() -> ApiError {
+    ApiError::invalid(
+        StatusCode::NOT_FOUND,
+        Some("unknown_url"),
+        "There is nothing here. /openapi.json lists what there is.",
+    )
+}
+
+pub(super) async fn method_not_allowed() -> ApiError {
+    ApiError::invalid(
+        StatusCode::METHOD_NOT_ALLOWED,
+        Some("method_not_allowed"),
+        "This address does not take that method. /openapi.json lists what there is.",
+    )
+}
+
+/// A panic is our fault and says nothing of itself to the client.
+pub(super) fn panicked(_panic: Box<dyn Any + Send>) -> Response {
+    tracing::error!("a handler panicked");
+    ApiError::internal().into_response()
+}

@@ -1,0 +1,43 @@
+//! What is true for any request: its id, its line in the log, its count in the metrics.
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::HeaderValue;
+use axum::middleware::Next;
+use axum::response::Response;
+use uuid::Uuid;
+
+use super::AppState;
+use crate::telemetry::metrics;
+
+/// Name of the header that carries the request id.
+pub(super) const REQUEST_ID: &str = "x-request-id";
+
+/// Gives every request an id of ours, in the request for the handlers and in the answer for the client. A client's own
+/// id is not taken over: it could be anything.
+pub(super) async fn request_id(mut request: Request, next: Next) -> Response {
+    let id = format!("req_{}", Uuid::now_v7().simple());
+    let value = HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("req"));
+    request.headers_mut().insert(REQUEST_ID, value.clone());
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(REQUEST_ID, value);
+    response
+}
+
+/// One line and one count per answer, by matched route; never the raw path, a header or a body.
+pub(super) async fn observe(
+    State(state): State<AppState>,
+    route: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let started = state.clock.tick();
+    let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+    let method = request.method().clone();
+    let response = next.run(request).await;
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let status = response.status();
+    metrics().responses.with_label_values(&[route, status.as_str()]).inc();
+    let seconds = state.clock.tick().since(started).as_secs_f64();
+    tracing::debug!(request.id = %id, http.method = %method, http.route = route, http.status = status.as_u16(), head.seconds = seconds, "answered");
+    response
+}

@@ -1,0 +1,76 @@
+//! `GET /v1/models` and `/v1/models/{id}`: what this resident may ask for.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{ApiError, AppState, openapi};
+use crate::identity::Authenticated;
+use crate::pipeline::Offer;
+
+/// A model or route.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ModelObject {
+    /// What to put into `model`.
+    id: String,
+    /// Always `model`.
+    object: &'static str,
+    /// When it was released, in seconds since 1970; 0 when not known.
+    created: u32,
+    /// The vendor, or `passerelle` for a route.
+    owned_by: String,
+    /// Room for input, in tokens; absent for a route.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_context_length: Option<u64>,
+    /// Day on which the vendor switches it off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shutdown_date: Option<String>,
+}
+
+/// The models of a resident.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ModelList {
+    /// Always `list`.
+    object: &'static str,
+    /// The models.
+    data: Vec<ModelObject>,
+}
+
+impl From<Offer<'_>> for ModelObject {
+    fn from(offer: Offer<'_>) -> Self {
+        let released = offer.model.and_then(|model| model.released);
+        let created = released.and_then(|day| day.to_zoned_datetime(jiff::tz::TimeZone::UTC).ok());
+        Self {
+            id: offer.id.to_owned(),
+            object: "model",
+            created: created.and_then(|day| u32::try_from(day.timestamp().as_second()).ok()).unwrap_or(0),
+            owned_by: offer.owner.to_owned(),
+            max_context_length: offer.model.map(|model| model.context_window),
+            shutdown_date: offer.model.and_then(|model| model.retires).map(|day| day.to_string()),
+        }
+    }
+}
+
+/// Lists the models and routes that this resident may ask for.
+#[utoipa::path(get, path = "/v1/models", tag = "residents", security(("key" = [])),
+    responses((status = 200, body = ModelList), (status = 401, body = openapi::ErrorBody)))]
+pub(super) async fn list_models(State(state): State<AppState>, who: Authenticated) -> Json<ModelList> {
+    let data = state.pipeline.offered(who.plan()).into_iter().map(ModelObject::from).collect();
+    Json(ModelList { object: "list", data })
+}
+
+/// One model or route. Qualified ids (`openai/gpt-6-luna`) are accepted, encoded or not.
+#[utoipa::path(get, path = "/v1/models/{id}", tag = "residents", security(("key" = [])),
+    params(("id" = String, Path, description = "Model or route")),
+    responses((status = 200, body = ModelObject), (status = 401, body = openapi::ErrorBody), (status = 404, body = openapi::ErrorBody)))]
+pub(super) async fn get_model(
+    State(state): State<AppState>,
+    who: Authenticated,
+    Path(id): Path<String>,
+) -> Result<Json<ModelObject>, ApiError> {
+    let offers = state.pipeline.offered(who.plan());
+    let named = |offer: &Offer<'_>| offer.id == id || id.split_once('/') == Some((offer.owner, offer.id));
+    let offer = offers.into_iter().find(named).ok_or_else(|| ApiError::model_not_found(&id))?;
+    Ok(Json(ModelObject { id, ..offer.into() }))
+}

@@ -1,0 +1,42 @@
+//! Who asks: keys, the residents behind them, and the proof of it that later stages hold.
+//!
+//! A resident is a random pseudonym with a plan. A key has 256 bits of chance, is shown once and kept as a hash. It must
+//! not know quotas in use, routing or vendors.
+
+mod extractor;
+mod key;
+mod secret;
+
+pub use extractor::{Directory, IdentityError};
+pub use key::{ApiKey, new_resident_key};
+pub use secret::InstanceSecret;
+
+use std::sync::Arc;
+
+use crate::config::Plan;
+
+/// Proof of a live key and a resident who is not suspended. Only the extractor makes it.
+#[derive(Debug)]
+#[must_use]
+pub struct Authenticated {
+    resident: String,
+    key_id: String,
+    plan: Arc<Plan>,
+}
+
+impl Authenticated {
+    /// Pseudonym of the resident.
+    pub fn resident(&self) -> &str {
+        &self.resident
+    }
+
+    /// Public id of the key.
+    pub fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    /// The resident's plan.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+}

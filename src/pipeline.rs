@@ -1,0 +1,267 @@
+//! The life of a request, as types: `Authenticated → Routed → Admitted → Dispatched → Settled`.
+//!
+//! Each stage is a value that only the function before it makes. Routing comes before admission, because what is held is
+//! the ceiling price of the chosen model. From admission on the work runs in a task that the process owns: a client that
+//! leaves stops nothing. It must not know HTTP: statuses and bodies are made in `http`.
+
+mod admit;
+mod deliver;
+mod dispatch;
+mod route;
+mod settle;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use providers::ProviderId;
+use providers::catalogue::Catalogue;
+use providers::chat::{ChatRequest, InvalidRequest};
+use providers::error::ProviderError;
+use providers::exchange::ExchangeRates;
+use providers::upstream::Upstream;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+pub use admit::Admitted;
+pub use dispatch::Dispatched;
+pub use route::{Leg, Routed};
+pub use settle::Settled;
+
+use crate::clock::{Clock, Tick};
+use crate::config::{Config, RouteConfig};
+use crate::identity::{Authenticated, InstanceSecret};
+use crate::ledger::{Ledger, StoreError};
+use crate::quota::{Calendar, Envelope, RateGuard, RateRefusal, RateState, Refusal};
+use crate::shutdown::Shutdown;
+use crate::telemetry::metrics;
+
+/// Why a request was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// The request itself is wrong.
+    #[error(transparent)]
+    Invalid(#[from] InvalidRequest),
+    /// Neither a route nor a model that this resident may use.
+    #[error("the model `{0}` does not exist or is not allowed")]
+    ModelNotFound(String),
+    /// The model has no price in force: it is refused, never free.
+    #[error("the model `{0}` has no price today")]
+    Unpriced(String),
+    /// No host of the model is where questions may be processed.
+    #[error("the model `{0}` cannot be reached within the required region")]
+    OutsideRegion(String),
+    /// Too often or too many at once.
+    #[error("rate limit: {}", .0.as_str())]
+    Rate(RateRefusal),
+    /// Nothing, or too little, is left.
+    #[error("quota: {}", .0.limit)]
+    Quota(Refusal),
+    /// The ledger could not hold the money: no vendor was called.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The vendor failed, and nobody could take over.
+    #[error("{provider}: {error}")]
+    Provider {
+        /// The vendor of the last attempt.
+        provider: ProviderId,
+        /// What happened there.
+        error: ProviderError,
+    },
+    /// The process is stopping.
+    #[error("shutting down")]
+    ShuttingDown,
+    /// Something that must not happen.
+    #[error("internal error: {0}")]
+    Internal(&'static str),
+}
+
+impl PipelineError {
+    /// The label of admission metrics and the ledger's count of refusals; `None` for what is no refusal.
+    pub fn refusal_reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Invalid(_) => Some("invalid_request"),
+            Self::ModelNotFound(_) => Some("model_not_found"),
+            Self::Unpriced(_) => Some("unpriced"),
+            Self::OutsideRegion(_) => Some("outside_region"),
+            Self::Rate(refusal) => Some(refusal.as_str()),
+            Self::Quota(refusal) => Some(refusal.limit.as_str()),
+            Self::Store(_) => Some("store_unavailable"),
+            Self::ShuttingDown => Some("shutting_down"),
+            Self::Provider { .. } | Self::Internal(_) => None,
+        }
+    }
+}
+
+/// Where an answer comes from, for the response headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The vendor.
+    pub provider: ProviderId,
+    /// The model id the vendor returned, or the one sent.
+    pub model: String,
+    /// The host called.
+    pub host: String,
+    /// Names of the client's fields that were left out.
+    pub dropped: Vec<String>,
+}
+
+/// An answer on its way to the client.
+#[derive(Debug)]
+pub struct ChatOutcome {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Where the resident stands with the rate.
+    pub rate: RateState,
+    /// The answer.
+    pub delivery: Delivery,
+}
+
+/// A whole answer, or one that comes piece by piece.
+#[derive(Debug)]
+pub enum Delivery {
+    /// Not streamed; settled.
+    Whole {
+        /// JSON in OpenAI's shape.
+        body: Bytes,
+        /// Exact cost in nano-euros, where it is known.
+        cost_euro_nanos: Option<i64>,
+    },
+    /// Streamed: event-stream frames. The channel closes once the call is settled.
+    Stream(mpsc::Receiver<Bytes>),
+}
+
+/// Everything that the stages share.
+pub struct Pipeline {
+    catalogue: Arc<Catalogue>,
+    routes: BTreeMap<String, RouteConfig>,
+    hosts: BTreeMap<ProviderId, Vec<String>>,
+    upstreams: BTreeMap<ProviderId, Upstream>,
+    rates: BTreeMap<String, RateGuard>,
+    exchange_rates: Arc<ExchangeRates>,
+    calendar: Calendar,
+    envelope: Envelope,
+    lease: Duration,
+    drain: Duration,
+    drains: Arc<Semaphore>,
+    max_attempts: u32,
+    secret: InstanceSecret,
+    ledger: Ledger,
+    clock: Clock,
+    shutdown: Shutdown,
+}
+
+impl Pipeline {
+    /// Builds the pipeline from the configuration and the process's parts.
+    pub fn new(config: &Config, secret: InstanceSecret, ledger: Ledger, clock: Clock, shutdown: Shutdown) -> Self {
+        let upstream = |provider: &crate::config::ProviderConfig| {
+            let dialect = config.catalogue.provider(&provider.id)?.dialect;
+            let transport = &config.upstream.transport;
+            Some((
+                provider.id.clone(),
+                Upstream::new(provider.id.clone(), dialect, provider.api_key.clone(), transport),
+            ))
+        };
+        Self {
+            catalogue: Arc::clone(&config.catalogue),
+            routes: config.routes.clone(),
+            hosts: config.providers.iter().map(|provider| (provider.id.clone(), provider.hosts.clone())).collect(),
+            upstreams: config.providers.iter().filter_map(upstream).collect(),
+            rates: config
+                .plans
+                .iter()
+                .map(|(name, plan)| (name.clone(), RateGuard::new(plan.rate, clock.clone())))
+                .collect(),
+            exchange_rates: Arc::clone(&config.exchange_rates),
+            calendar: config.calendar.clone(),
+            envelope: config.envelope,
+            lease: config.lease,
+            drain: config.upstream.drain,
+            drains: Arc::new(Semaphore::new(config.upstream.max_drains)),
+            max_attempts: config.upstream.max_attempts,
+            secret,
+            ledger,
+            clock,
+            shutdown,
+        }
+    }
+
+    /// Models and routes that a plan may ask for, with the model behind each id and its vendor.
+    pub fn offered<'a>(&'a self, plan: &'a crate::config::Plan) -> Vec<Offer<'a>> {
+        route::offered(self, plan)
+    }
+
+    /// Answers a chat request that was received whole at `received`.
+    ///
+    /// # Errors
+    /// [`PipelineError`], counted by reason when it is a refusal.
+    pub async fn chat(
+        self: &Arc<Self>,
+        who: Authenticated,
+        body: &[u8],
+        request_id: String,
+        received: Tick,
+    ) -> Result<ChatOutcome, PipelineError> {
+        let result = self.try_chat(who, body, request_id, received).await;
+        if let Err(reason) = result.as_ref().map_err(PipelineError::refusal_reason)
+            && let Some(reason) = reason
+        {
+            metrics().admissions.with_label_values(&[reason]).inc();
+            self.ledger.count_refusal(&self.calendar.date(self.clock.now()).to_string(), reason);
+        }
+        result
+    }
+
+    async fn try_chat(
+        self: &Arc<Self>,
+        who: Authenticated,
+        body: &[u8],
+        request_id: String,
+        received: Tick,
+    ) -> Result<ChatOutcome, PipelineError> {
+        if self.shutdown.has_begun() {
+            return Err(PipelineError::ShuttingDown);
+        }
+        let request = ChatRequest::parse(body)?;
+        let routed = route::route(self, who, request, request_id)?;
+        let (head, answer) = oneshot::channel();
+        let pipeline = Arc::clone(self);
+        // From here on nothing may stop half-way: the client can leave, the hold must be resolved.
+        self.shutdown.spawn(async move { pipeline.run(routed, received, head).await });
+        answer.await.map_err(|_| PipelineError::Internal("the call's task ended without an answer"))?
+    }
+
+    async fn run(
+        self: Arc<Self>,
+        routed: Routed,
+        received: Tick,
+        head: oneshot::Sender<Result<ChatOutcome, PipelineError>>,
+    ) {
+        let admitted = match admit::admit(&self, routed, received).await {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                let _client_left = head.send(Err(error));
+                return;
+            }
+        };
+        metrics().admissions.with_label_values(&["admitted"]).inc();
+        match dispatch::dispatch(&self, admitted).await {
+            Ok(dispatched) => deliver::deliver(&self, dispatched, head).await,
+            Err(failed) => {
+                let error = failed.settle(&self).await;
+                let _client_left = head.send(Err(error));
+            }
+        }
+    }
+}
+
+/// Something a resident may ask for by name.
+#[derive(Clone, Debug)]
+pub struct Offer<'a> {
+    /// The id.
+    pub id: &'a str,
+    /// The vendor, or `passerelle` for a route.
+    pub owner: &'a str,
+    /// The model behind it; absent for a route.
+    pub model: Option<&'a providers::catalogue::Model>,
+}

@@ -1,0 +1,142 @@
+//! The answer to the client, and on to the end when the client has left.
+//!
+//! Frames go through a short channel, so a slow client slows the vendor and not the gateway's memory. When the client
+//! leaves, the vendor's stream is read on (bounded in time and number) to learn the exact usage.
+
+use bytes::Bytes;
+use providers::error::{ErrorKind, ProviderError};
+use providers::stream::{ChatStream, DONE_FRAME, Piece};
+use tokio::sync::{mpsc, oneshot};
+
+use super::dispatch::{Dispatched, Reply};
+use super::settle::{Ending, Open};
+use super::{ChatOutcome, Delivery, Origin, Pipeline, PipelineError};
+use crate::telemetry::metrics;
+
+/// Frames on their way to the client.
+const CHANNEL_FRAMES: usize = 32;
+
+type Head = oneshot::Sender<Result<ChatOutcome, PipelineError>>;
+
+pub(super) async fn deliver(pipeline: &Pipeline, dispatched: Dispatched, head: Head) {
+    let Dispatched { admitted, reply, attempt, earlier, dropped } = dispatched;
+    let rate = admitted.rate;
+    let origin = |model: Option<&String>| Origin {
+        provider: attempt.leg.provider.clone(),
+        model: model.cloned().unwrap_or_else(|| attempt.leg.sent_id.to_string()),
+        host: attempt.leg.host.id.clone(),
+        dropped,
+    };
+    match reply {
+        Reply::Whole(answer) => {
+            let origin = origin(answer.facts.response_model.as_ref());
+            let open = Open { admitted, attempt, earlier };
+            let settled = open.settle(pipeline, Ending::Whole(&answer.facts)).await;
+            let delivery = Delivery::Whole { body: answer.body, cost_euro_nanos: settled.cost_euro_nanos() };
+            let _client_left = head.send(Ok(ChatOutcome { origin, rate, delivery }));
+        }
+        Reply::Stream(stream, first) => {
+            let origin = origin(stream.facts().response_model.as_ref());
+            let (frames, body) = mpsc::channel(CHANNEL_FRAMES);
+            let _client_left = head.send(Ok(ChatOutcome { origin, rate, delivery: Delivery::Stream(body) }));
+            let mut open = Open { admitted, attempt, earlier };
+            let (stream, ending) = pump(pipeline, &mut open, *stream, first, &frames).await;
+            let _settled = open.settle(pipeline, ending.with(stream.facts())).await;
+            // The channel closes only now: when the body has ended, the call is in the books.
+            drop(frames);
+        }
+    }
+}
+
+/// How the pumping ended, before the facts are put to it.
+enum Pumped {
+    Complete { client_left: bool },
+    Broken { error: ProviderError, client_left: bool },
+}
+
+impl Pumped {
+    fn with(self, facts: &providers::stream::AnswerFacts) -> Ending<'_> {
+        match self {
+            Self::Complete { client_left } => Ending::Streamed { facts, client_left },
+            Self::Broken { error, client_left } => Ending::Broken { facts, error, client_left },
+        }
+    }
+}
+
+async fn pump(
+    pipeline: &Pipeline,
+    open: &mut Open,
+    mut stream: ChatStream,
+    first: Piece,
+    frames: &mpsc::Sender<Bytes>,
+) -> (ChatStream, Pumped) {
+    let mut next = Some(Ok(first));
+    while let Some(item) = next {
+        match item {
+            Ok(piece) => {
+                note(pipeline, open, &piece);
+                if !piece.bytes.is_empty() && frames.send(piece.bytes).await.is_err() {
+                    return drain(pipeline, open, stream).await;
+                }
+            }
+            Err(error) => {
+                // The status is long gone: the error goes as an event, and the stream ends as clients expect.
+                let _client_left = frames.send(error_frame(&error)).await;
+                let client_left = frames.is_closed();
+                return (stream, Pumped::Broken { error, client_left });
+            }
+        }
+        next = tokio::select! {
+            biased;
+            item = stream.next() => item,
+            () = frames.closed() => return drain(pipeline, open, stream).await,
+        };
+    }
+    (stream, Pumped::Complete { client_left: false })
+}
+
+fn note(pipeline: &Pipeline, open: &mut Open, piece: &Piece) {
+    if piece.has_content {
+        open.attempt.times.content(pipeline.clock.tick(), piece.visible_chars > 0);
+    }
+}
+
+/// Reads the vendor's stream to its end for the sake of its usage, within the bounds.
+async fn drain(pipeline: &Pipeline, open: &mut Open, mut stream: ChatStream) -> (ChatStream, Pumped) {
+    let broken = |kind, text| Pumped::Broken { error: ProviderError::new(kind, text), client_left: true };
+    if stream.is_complete() && stream.facts().usage.is_some() {
+        // Clients leave right after the last event; that is no interruption.
+        return (stream, Pumped::Complete { client_left: false });
+    }
+    let Ok(_permit) = pipeline.drains.try_acquire() else {
+        metrics().drains.with_label_values(&["refused"]).inc();
+        return (stream, broken(ErrorKind::Cut, "The client left and too many answers are being read on."));
+    };
+    let read = async {
+        loop {
+            match stream.next().await {
+                Some(Ok(piece)) => note(pipeline, open, &piece),
+                Some(Err(error)) => return Err(error),
+                None => return Ok(()),
+            }
+        }
+    };
+    let outcome = tokio::time::timeout(pipeline.drain, read).await;
+    let (label, pumped) = match outcome {
+        Ok(Ok(())) => ("completed", Pumped::Complete { client_left: true }),
+        Ok(Err(error)) => ("failed", Pumped::Broken { error, client_left: true }),
+        Err(_) => ("bound", broken(ErrorKind::TotalTimeout, "The client left and the answer went on for too long.")),
+    };
+    metrics().drains.with_label_values(&[label]).inc();
+    (stream, pumped)
+}
+
+/// A data event that both OpenAI SDKs raise, then the end that naive clients wait for.
+fn error_frame(error: &ProviderError) -> Bytes {
+    let body = serde_json::json!({
+        "error": {"message": error.message, "type": "server_error", "param": null, "code": error.kind.label()}
+    });
+    let mut frame = format!("data: {body}\n\n").into_bytes();
+    frame.extend_from_slice(DONE_FRAME);
+    frame.into()
+}

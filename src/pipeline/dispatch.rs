@@ -1,0 +1,153 @@
+//! Calls the vendor, and another when it fails before its first byte and cannot have billed.
+//!
+//! Retries and fallbacks are bounded by a budget, and every attempt leaves its own entry.
+
+use std::time::Duration;
+
+use providers::error::ProviderError;
+use providers::stream::{ChatStream, Piece};
+use providers::upstream::{CallContext, ChatAnswer, ChatCall, ChatReply, Encoded, encode};
+
+use super::admit::Admitted;
+use super::settle::{Attempt, Failed, Times};
+use super::{Leg, Pipeline, PipelineError};
+use crate::ledger::{Assignment, Entry};
+use crate::telemetry::metrics;
+
+/// First pause before a retry; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// A vendor that asks to wait longer is not waited for: another takes over, or the client hears of it.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// What a vendor has begun to answer.
+pub(super) enum Reply {
+    /// Whole.
+    Whole(ChatAnswer),
+    /// Streamed, with the first piece already there: an error before it would still have had a status.
+    Stream(Box<ChatStream>, Piece),
+}
+
+/// A call that a vendor is answering.
+#[must_use]
+pub struct Dispatched {
+    pub(super) admitted: Admitted,
+    pub(super) reply: Reply,
+    pub(super) attempt: Attempt,
+    /// Entries of attempts that failed before.
+    pub(super) earlier: Vec<Entry>,
+    pub(super) dropped: Vec<String>,
+}
+
+pub(super) async fn dispatch(pipeline: &Pipeline, admitted: Admitted) -> Result<Dispatched, Box<Failed>> {
+    let mut earlier = Vec::new();
+    let mut number = 0;
+    let mut assignment = admitted.routed.assignment;
+    let legs = admitted.routed.legs.clone();
+    let mut legs = legs.into_iter().peekable();
+    while let Some(leg) = legs.next() {
+        let Encoded { body, dropped } = match encoded(pipeline, &admitted, &leg) {
+            Ok(encoded) => encoded,
+            Err(error) => return Err(Failed::without_attempt(admitted, earlier, error.into())),
+        };
+        let mut pause = FIRST_PAUSE;
+        for try_number in 1.. {
+            number += 1;
+            let mut attempt = Attempt {
+                number,
+                leg: leg.clone(),
+                assignment,
+                times: Times::start(admitted.received, pipeline.clock.tick()),
+            };
+            if number == 1 {
+                metrics().overhead.observe(attempt.times.overhead().as_secs_f64());
+            }
+            let error = match call(pipeline, &admitted, &mut attempt, body.clone(), try_number).await {
+                Ok(reply) => return Ok(Dispatched { admitted, reply, attempt, earlier, dropped }),
+                Err(CallError::Provider(error)) => error,
+                Err(CallError::Ours(error)) => return Err(Failed::without_attempt(admitted, earlier, error)),
+            };
+            tracing::warn!(
+                request.id = %admitted.routed.request_id, provider.name = %leg.provider, attempt = number,
+                error.r#type = error.kind.label(), http.status = error.status, "an attempt failed"
+            );
+            let retry =
+                may_retry(pipeline, &leg, &error, try_number).then(|| error.retry_after.unwrap_or(pause).max(pause));
+            if let Some(wait) = retry.filter(|wait| *wait <= LONGEST_PAUSE) {
+                earlier.push(attempt.failed_entry(pipeline, &admitted, &error, true));
+                tokio::time::sleep(wait).await;
+                pause *= 2;
+                continue;
+            }
+            if error.may_fall_back() && legs.peek().is_some() {
+                earlier.push(attempt.failed_entry(pipeline, &admitted, &error, false));
+                break;
+            }
+            return Err(Failed::after_attempt(admitted, earlier, attempt, error));
+        }
+        assignment = Assignment::Fallback;
+    }
+    Err(Failed::without_attempt(admitted, earlier, PipelineError::Internal("a routed request has no target")))
+}
+
+fn may_retry(pipeline: &Pipeline, leg: &Leg, error: &ProviderError, try_number: u32) -> bool {
+    try_number < pipeline.max_attempts
+        && error.retryable()
+        && pipeline.upstreams.get(&leg.provider).is_some_and(providers::upstream::Upstream::may_retry)
+}
+
+fn encoded(pipeline: &Pipeline, admitted: &Admitted, leg: &Leg) -> Result<Encoded, providers::chat::InvalidRequest> {
+    let routed = &admitted.routed;
+    let dialect =
+        pipeline.catalogue.provider(&leg.provider).map_or(providers::Dialect::Compatible, |entry| entry.dialect);
+    let pseudonym = pipeline.secret.vendor_pseudonym(routed.who.resident(), &admitted.windows.month.label);
+    let context = CallContext {
+        model_id: &leg.sent_id,
+        model: &leg.model,
+        max_output_tokens: leg.max_output_tokens,
+        safety_identifier: &pseudonym,
+    };
+    encode(dialect, &routed.request, &context)
+}
+
+enum CallError {
+    Provider(ProviderError),
+    Ours(PipelineError),
+}
+
+async fn call(
+    pipeline: &Pipeline,
+    admitted: &Admitted,
+    attempt: &mut Attempt,
+    body: bytes::Bytes,
+    try_number: u32,
+) -> Result<Reply, CallError> {
+    let Some(upstream) = pipeline.upstreams.get(&attempt.leg.provider) else {
+        return Err(CallError::Ours(PipelineError::Internal("a routed provider is not configured")));
+    };
+    if try_number == 1 {
+        upstream.note_first_attempt();
+    }
+    let request = &admitted.routed.request;
+    let call = ChatCall {
+        base_url: attempt.leg.host.base_url.clone(),
+        body,
+        stream: request.stream,
+        include_usage: request.include_usage,
+        request_id: admitted.routed.request_id.clone(),
+    };
+    match upstream.chat(call).await.map_err(CallError::Provider)? {
+        ChatReply::Whole(answer) => {
+            let now = pipeline.clock.tick();
+            attempt.times.content(now, answer.facts.output_chars > 0);
+            Ok(Reply::Whole(answer))
+        }
+        ChatReply::Stream(mut stream) => match stream.next().await {
+            Some(Ok(piece)) => Ok(Reply::Stream(Box::new(stream), piece)),
+            Some(Err(error)) => Err(CallError::Provider(error)),
+            None => Err(CallError::Provider(ProviderError::new(
+                providers::error::ErrorKind::Cut,
+                "The vendor sent nothing.",
+            ))),
+        },
+    }
+}

@@ -1,0 +1,91 @@
+//! The simulator's books: what reached it and what it would bill, by its own arithmetic.
+//!
+//! It must not use `PriceRow::cost`: these figures are what the gateway's are checked against.
+
+use std::collections::BTreeMap;
+
+use providers::catalogue::PriceRow;
+use serde::{Deserialize, Serialize};
+
+/// What a simulated vendor saw and would bill. Once no call is in flight,
+/// `calls = answered + errors + hangs + cut_by_client`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Books {
+    /// Chat requests that reached it.
+    pub calls: u64,
+    /// Calls completed and billed.
+    pub answered: u64,
+    /// Calls refused or failed, never billed.
+    pub errors: u64,
+    /// Calls left without a byte, never billed.
+    pub hangs: u64,
+    /// Answers cut by the client, billed up to the cut.
+    pub cut_by_client: u64,
+    /// Input tokens billed, cached ones included.
+    pub input_tokens: u64,
+    /// Of these, read from the prompt cache.
+    pub cached_tokens: u64,
+    /// Output tokens billed, reasoning included.
+    pub output_tokens: u64,
+    /// The bill, in nano-dollars.
+    pub billed_nanos: i64,
+    /// The billed calls by canonical model id.
+    pub models: BTreeMap<String, ModelBooks>,
+}
+
+/// The billed calls of one model.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+pub struct ModelBooks {
+    /// Calls billed, in full or up to a cut.
+    pub calls: u64,
+    /// Input tokens.
+    pub input_tokens: u64,
+    /// Output tokens.
+    pub output_tokens: u64,
+    /// The bill, in nano-dollars.
+    pub billed_nanos: i64,
+}
+
+/// Tokens of one call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tokens {
+    pub(super) input: u64,
+    /// Part of `input`.
+    pub(super) cached: u64,
+    pub(super) output: u64,
+}
+
+impl Books {
+    /// Writes one billed call.
+    pub(super) fn bill(&mut self, model: &str, tokens: Tokens, nanos: i64) {
+        self.input_tokens += tokens.input;
+        self.cached_tokens += tokens.cached;
+        self.output_tokens += tokens.output;
+        self.billed_nanos = self.billed_nanos.saturating_add(nanos);
+        if !self.models.contains_key(model) {
+            self.models.insert(model.to_owned(), ModelBooks::default());
+        }
+        if let Some(line) = self.models.get_mut(model) {
+            line.calls += 1;
+            line.input_tokens += tokens.input;
+            line.output_tokens += tokens.output;
+            line.billed_nanos = line.billed_nanos.saturating_add(nanos);
+        }
+    }
+}
+
+/// What one call costs, in nano-units: tokens times rate per million, plus the host's uplift, rounded up once.
+pub(super) fn price(row: &PriceRow, uplift_percent: u32, tokens: Tokens) -> i64 {
+    let rates = match row.long_context {
+        Some(tier) if tokens.input > tier.above_input_tokens => tier.rates,
+        _ => row.rates,
+    };
+    let cached_rate = rates.cached_input.unwrap_or(rates.input);
+    let parts =
+        [(tokens.input - tokens.cached, rates.input), (tokens.cached, cached_rate), (tokens.output, rates.output)];
+    let per_million: u128 = parts.iter().map(|(count, rate)| u128::from(*count) * u128::from(*rate)).sum();
+    let hundred_millionths = per_million * u128::from(100 + uplift_percent);
+    let whole = hundred_millionths / 100_000_000;
+    let nanos = if hundred_millionths.is_multiple_of(100_000_000) { whole } else { whole + 1 };
+    i64::try_from(nanos).unwrap_or(i64::MAX)
+}

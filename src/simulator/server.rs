@@ -1,0 +1,257 @@
+//! The simulated vendor: its state, its routes and its list of models.
+//!
+//! It must not know how a chat request is read or answered.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::serve::ListenerExt;
+use jiff::civil::Date;
+use jiff::tz::Offset;
+use providers::Dialect;
+use providers::catalogue::{Host, MISTRAL_TOML, Model, OPENAI_TOML, Operation, PriceRow, ProviderCatalogue};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::SimulatorSettings;
+use super::books::{self, Books, Tokens};
+use super::refusal::Refusal;
+use super::tokens::PromptCache;
+use crate::clock::Clock;
+use crate::shutdown::Shutdown;
+
+/// Largest request body.
+const BODY_BYTES: usize = 32 << 20;
+/// How long calls in flight may take to end once shutdown begins; a hanging call would never.
+const GRACE: Duration = Duration::from_secs(5);
+/// The one key that every simulated vendor refuses.
+const BAD_KEY: &str = "bad-key";
+/// When models of unknown release are said to be made.
+const UNKNOWN_RELEASE: i64 = 1_764_000_000;
+/// The hosts it can stand for, by the catalogue's short names, and the path in front of `/v1`.
+const HOSTS: [(&str, &str); 3] = [("global", ""), ("eu", "/eu"), ("us", "/us")];
+
+/// A simulated vendor.
+#[derive(Debug)]
+pub(super) struct Vendor {
+    pub(super) settings: SimulatorSettings,
+    pub(super) catalogue: ProviderCatalogue,
+    clock: Clock,
+    calls: AtomicU64,
+    books: Mutex<Books>,
+    cache: Mutex<PromptCache>,
+}
+
+/// The vendor behind one of its hosts.
+#[derive(Clone, Debug)]
+pub(super) struct Door {
+    pub(super) vendor: Arc<Vendor>,
+    pub(super) host: Arc<Host>,
+}
+
+impl Vendor {
+    /// A vendor with empty books.
+    ///
+    /// # Errors
+    /// Settings that make no sense.
+    pub(super) fn new(settings: SimulatorSettings, clock: Clock) -> Result<Self, String> {
+        settings.check()?;
+        let text = if settings.dialect == Dialect::Mistral { MISTRAL_TOML } else { OPENAI_TOML };
+        let catalogue = ProviderCatalogue::parse(text).map_err(|error| error.to_string())?;
+        Ok(Self {
+            settings,
+            catalogue,
+            clock,
+            calls: AtomicU64::new(0),
+            books: Mutex::default(),
+            cache: Mutex::default(),
+        })
+    }
+
+    /// A copy of its books.
+    pub(super) fn books(&self) -> Books {
+        locked(&self.books).clone()
+    }
+
+    /// Counts a call that arrived; gives its number.
+    pub(super) fn arrival(&self) -> u64 {
+        locked(&self.books).calls += 1;
+        self.calls.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Counts a refusal or a failure.
+    pub(super) fn count_error(&self) {
+        locked(&self.books).errors += 1;
+    }
+
+    /// Counts a call that hangs.
+    pub(super) fn count_hang(&self) {
+        locked(&self.books).hangs += 1;
+    }
+
+    /// Bills a call: complete, or cut by the client.
+    pub(super) fn bill(&self, model: &Model, row: &PriceRow, uplift_percent: u32, tokens: Tokens, complete: bool) {
+        let nanos = books::price(row, uplift_percent, tokens);
+        let mut books = locked(&self.books);
+        if complete {
+            books.answered += 1;
+        } else {
+            books.cut_by_client += 1;
+        }
+        books.bill(&model.id, tokens, nanos);
+    }
+
+    /// Input tokens found in the prompt cache.
+    pub(super) fn cached(&self, prefixes: &[(u64, u64)]) -> u64 {
+        if prefixes.is_empty() { 0 } else { locked(&self.cache).look_up(prefixes) }
+    }
+
+    /// Today, as the vendor's invoice sees it.
+    pub(super) fn date(&self) -> Date {
+        Offset::UTC.to_datetime(self.clock.now()).date()
+    }
+
+    /// Seconds since 1970.
+    pub(super) fn now(&self) -> i64 {
+        self.clock.now().as_second()
+    }
+
+    /// Checks the key of a request.
+    ///
+    /// # Errors
+    /// The vendor's 401.
+    pub(super) fn authorize(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let key = match header.split_once(' ') {
+            Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => key.trim(),
+            _ => "",
+        };
+        if key.is_empty() || key == BAD_KEY {
+            return Err(Refusal::unauthorized(self.settings.dialect, key));
+        }
+        Ok(())
+    }
+
+    /// Puts the vendor's own headers on a response; `id` is 128 random bits.
+    pub(super) fn sign(&self, mut response: Response, id: u128) -> Response {
+        let (name, value) = match self.settings.dialect {
+            Dialect::Mistral => ("mistral-correlation-id", uuid::Uuid::from_u128(id).to_string()),
+            Dialect::Openai | Dialect::Compatible => ("x-request-id", format!("req_{id:032x}")),
+        };
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+        response
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(self.body)).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+/// A lock whose holder panicked still guards plain numbers.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The routes of a vendor, for each of its hosts.
+pub(super) fn router(vendor: &Arc<Vendor>) -> Router {
+    let mut router =
+        Router::new().route("/simulator/books", get(read_books)).fallback(no_route).with_state(Arc::clone(vendor));
+    for (id, prefix) in HOSTS {
+        if let Some(host) = vendor.catalogue.host(id) {
+            let door = Door { vendor: Arc::clone(vendor), host: Arc::new(host.clone()) };
+            let routes = Router::new()
+                .route(&format!("{prefix}/v1/chat/completions"), post(super::chat::chat))
+                .route(&format!("{prefix}/v1/models"), get(list_models))
+                .with_state(door);
+            router = router.merge(routes);
+        }
+    }
+    router.layer(DefaultBodyLimit::max(BODY_BYTES))
+}
+
+/// Serves until shutdown begins, then lets calls in flight end within a grace.
+pub(super) async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "the simulator could not switch Nagle's algorithm off");
+        }
+    });
+    let asked = shutdown.clone();
+    let server = axum::serve(listener, router).with_graceful_shutdown(async move { asked.begun().await });
+    let patience = async {
+        shutdown.begun().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        result = server.into_future() => {
+            if let Err(error) = result {
+                tracing::error!(%error, "the simulator stopped");
+            }
+        }
+        () = patience => tracing::debug!("the simulator left calls that would not end"),
+    }
+}
+
+async fn read_books(State(vendor): State<Arc<Vendor>>) -> Json<Books> {
+    Json(vendor.books())
+}
+
+async fn no_route(State(vendor): State<Arc<Vendor>>, method: Method, uri: Uri) -> Refusal {
+    Refusal::no_route(vendor.settings.dialect, method.as_str(), uri.path())
+}
+
+async fn list_models(State(door): State<Door>, headers: HeaderMap) -> Result<Json<Value>, Refusal> {
+    let vendor = &door.vendor;
+    vendor.authorize(&headers)?;
+    let models = vendor.catalogue.ids_at(vendor.date()).map(|(id, model)| {
+        let released = model.released.and_then(|date| Offset::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok());
+        let created = released.map_or(UNKNOWN_RELEASE, |at| at.as_second());
+        match vendor.settings.dialect {
+            Dialect::Mistral => mistral_model(id, model, created),
+            Dialect::Openai | Dialect::Compatible => {
+                json!({"id": id, "object": "model", "created": created, "owned_by": "system"})
+            }
+        }
+    });
+    let models: Vec<Value> = models.collect();
+    Ok(Json(json!({"object": "list", "data": models})))
+}
+
+fn mistral_model(id: &str, model: &Model, created: i64) -> Value {
+    let chat = model.operation == Operation::Chat;
+    json!({
+        "id": id,
+        "object": "model",
+        "created": created,
+        "owned_by": "mistralai",
+        "capabilities": {
+            "completion_chat": chat, "function_calling": chat, "reasoning": model.reasoning, "completion_fim": false,
+            "fine_tuning": false, "vision": false, "ocr": false, "classification": false, "moderation": false,
+            "audio": false, "audio_transcription": false, "audio_transcription_realtime": false, "audio_speech": false,
+        },
+        "name": &*model.id,
+        "description": "Simulated model",
+        "max_context_length": model.context_window,
+        "aliases": [],
+        "deprecation": model.retires.map(|date| format!("{date}T00:00:00Z")),
+        "deprecation_replacement_model": null,
+        "default_model_temperature": chat.then_some(0.3),
+        "type": "base",
+    })
+}
