@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use crate::identity::Directory;
 use crate::ledger::Ledger;
 use crate::pipeline::Pipeline;
-use crate::quota::{Calendar, Envelope};
+use crate::quota::Calendar;
 use crate::shutdown::Shutdown;
 
 pub use error::ApiError;
@@ -45,8 +45,6 @@ pub struct AppState {
     pub ledger: Ledger,
     /// Windows and local time.
     pub calendar: Calendar,
-    /// The town's limits.
-    pub envelope: Envelope,
     /// Time.
     pub clock: Clock,
     /// Whether the process is stopping.

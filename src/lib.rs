@@ -1,7 +1,10 @@
 //! Passerelle: a town hall's gateway between its residents and the vendors of language models.
 
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
+mod demo;
 pub mod http;
 pub mod identity;
 pub mod ledger;

@@ -1,2 +1,7 @@
-//! The `passerelle` program.
-fn main() {}
+//! The `passerelle` program: reads its arguments, runs the command, gives the exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    passerelle::cli::run()
+}

@@ -11,8 +11,6 @@ mod table;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use providers::ProviderId;
-use providers::catalogue::Catalogue;
 use providers::money::Currency;
 use serde::Serialize;
 
@@ -104,7 +102,7 @@ pub struct Row {
 /// An exact amount as the vendor bills it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Cost {
-    /// Billing currency; `None` until [`Report::with_currencies`] said it, as rollups do not keep it.
+    /// Billing currency; `None` when no answer's cost is known.
     pub currency: Option<Currency>,
     /// Nano-units of it.
     pub nanos: i64,
@@ -217,18 +215,6 @@ pub fn from_data(data: ReportData, scope: Scope) -> Report {
 }
 
 impl Report {
-    /// Names the currency of each row's cost, from the catalogue of its vendor; a vendor it does not have stays open.
-    #[must_use]
-    pub fn with_currencies(mut self, catalogue: &Catalogue) -> Self {
-        for row in &mut self.rows {
-            let vendor = catalogue.provider(&ProviderId::new(&row.provider));
-            if let (Some(cost), Some(vendor)) = (&mut row.cost, vendor) {
-                cost.currency = Some(vendor.currency);
-            }
-        }
-        self
-    }
-
     /// The report for a terminal of 120 columns.
     pub fn to_table(&self) -> String {
         table::render(self)

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
+use providers::money::Currency;
 use serde::{Deserialize, Serialize};
 
 use super::{Assignment, Entry, Outcome, StoreError};
@@ -56,6 +57,9 @@ pub struct Figures {
     pub unknown: u64,
     /// Questions answered in the place of a vendor that failed.
     pub taken_over: u64,
+    /// Billing currency of the vendor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<Currency>,
     /// Exact cost of completed answers, nano-units of the billing currency.
     pub cost_nanos: i64,
     /// The same in nano-euros.
@@ -194,6 +198,7 @@ impl Rollup {
     fn cost(&mut self, entry: &Entry) {
         let figures = &mut self.figures;
         if let (Some(cost), Some(euro)) = (entry.cost_nanos, entry.cost_euro_nanos) {
+            figures.currency = entry.currency.parse().ok();
             figures.cost_nanos += cost;
             figures.cost_euro_nanos += euro;
             figures.costed += 1;
@@ -228,6 +233,7 @@ impl Rollup {
         sum.failed += figures.failed;
         sum.unknown += figures.unknown;
         sum.taken_over += figures.taken_over;
+        sum.currency = sum.currency.or(figures.currency);
         sum.cost_nanos += figures.cost_nanos;
         sum.cost_euro_nanos += figures.cost_euro_nanos;
         sum.costed += figures.costed;

@@ -32,7 +32,7 @@ impl Row {
             failed: totals.failed,
             unknown: totals.unknown,
             taken_over: totals.taken_over,
-            cost: costed.then_some(Cost { currency: None, nanos: rollup.figures.cost_nanos }),
+            cost: costed.then_some(Cost { currency: rollup.figures.currency, nanos: rollup.figures.cost_nanos }),
             cost_euro_nanos: totals.cost_euro_nanos,
             uncosted: totals.uncosted,
             charged_uncertain_euro_nanos: totals.charged_uncertain_euro_nanos,

@@ -259,16 +259,6 @@ fn json_keeps_integers_and_nulls_and_the_order_of_keys() {
 }
 
 #[test]
-fn the_catalogue_names_the_currency() {
-    let report = varied(false).with_currencies(&Catalogue::default());
-    assert!(report.rows.iter().all(|row| row.cost.is_some_and(|cost| cost.currency.is_none())));
-    let text = include_str!("../../providers/catalogue/openai.toml");
-    let vendor = providers::catalogue::ProviderCatalogue::parse(text).unwrap();
-    let report = report.with_currencies(&Catalogue::new([vendor]));
-    assert_eq!(report.rows[2].cost.and_then(|cost| cost.currency), Some(Currency::Usd));
-}
-
-#[test]
 fn a_period_is_two_days_or_the_month_so_far() {
     let parse = |from, to| Period::parse(from, to, date(2026, 11, 24));
     assert_eq!(parse(None, None), Ok(Period { from: date(2026, 11, 1), to: date(2026, 11, 24) }));

@@ -1,0 +1,181 @@
+//! The composition root: builds every part once, in order, and runs it until it is asked to stop.
+//!
+//! Listeners, clock and shutdown are arguments, so that tests bind port 0 and move time by hand.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::http::{AppState, mairie_router, ops_router, public_router};
+use crate::identity::{Directory, InstanceSecret};
+use crate::ledger::{Ledger, sweep_until_shutdown};
+use crate::pipeline::Pipeline;
+use crate::shutdown::Shutdown;
+
+/// Why the process could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} ({listener}): {error}; stop what uses it, or change server.{listener}")]
+    Listen {
+        /// Which of the three.
+        listener: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The ledger cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] crate::ledger::StoreError),
+    /// The instance's secret cannot be used.
+    #[error("{0}")]
+    Secret(String),
+    /// A listener failed while serving.
+    #[error("serving failed: {0}")]
+    Serve(#[from] std::io::Error),
+}
+
+/// The three listeners, bound.
+#[derive(Debug)]
+pub struct Listeners {
+    /// Residents.
+    pub public: TcpListener,
+    /// The mairie.
+    pub mairie: TcpListener,
+    /// Operators.
+    pub ops: TcpListener,
+}
+
+/// Where the process listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// Residents.
+    pub public: SocketAddr,
+    /// The mairie.
+    pub mairie: SocketAddr,
+    /// Operators.
+    pub ops: SocketAddr,
+}
+
+impl Listeners {
+    /// Binds the configured addresses.
+    ///
+    /// # Errors
+    /// [`AppError::Listen`] with the address that is taken.
+    pub async fn bind(config: &Config) -> Result<Self, AppError> {
+        let bind = async |listener, address| {
+            TcpListener::bind(address).await.map_err(|error| AppError::Listen { listener, address, error })
+        };
+        Ok(Self {
+            public: bind("public", config.server.public).await?,
+            mairie: bind("mairie", config.server.mairie).await?,
+            ops: bind("ops", config.server.ops).await?,
+        })
+    }
+
+    /// The addresses in use.
+    ///
+    /// # Errors
+    /// When the system cannot say.
+    pub fn addresses(&self) -> std::io::Result<Addresses> {
+        Ok(Addresses {
+            public: self.public.local_addr()?,
+            mairie: self.mairie.local_addr()?,
+            ops: self.ops.local_addr()?,
+        })
+    }
+}
+
+/// A gateway ready to serve.
+pub struct App {
+    state: AppState,
+    sweep: Duration,
+    patience: Duration,
+}
+
+impl App {
+    /// Opens the ledger and builds every part. `simulated` says whether its vendors are; a ledger never mixes the two.
+    ///
+    /// # Errors
+    /// [`AppError`] when the ledger or the secret cannot be used.
+    pub fn build(config: &Config, clock: Clock, shutdown: Shutdown, simulated: bool) -> Result<Self, AppError> {
+        let secret = InstanceSecret::load_or_create(&config.secret_file).map_err(AppError::Secret)?;
+        let ledger = Ledger::open_sqlite(&config.ledger)?;
+        ledger.mark_simulated(simulated)?;
+        let pipeline = Arc::new(Pipeline::new(config, secret, ledger.clone(), clock.clone(), shutdown.clone()));
+        let state = AppState {
+            pipeline,
+            directory: Directory::new(ledger.clone(), config.plans.clone()),
+            ledger,
+            calendar: config.calendar.clone(),
+            clock,
+            shutdown,
+            requests: Arc::new(Semaphore::new(config.server.max_requests)),
+            max_body_bytes: config.server.max_body_bytes,
+            request_read: config.server.request_read,
+            total_limit: config.upstream.transport.deadlines.total,
+            mairie_token: config.mairie_token.clone(),
+        };
+        Ok(Self { state, sweep: config.sweep, patience: config.server.shutdown })
+    }
+
+    /// The ledger that the app writes.
+    pub fn ledger(&self) -> &Ledger {
+        &self.state.ledger
+    }
+
+    /// The residents' routes, for calling them without a socket.
+    pub fn public_router(&self) -> Router {
+        public_router(self.state.clone())
+    }
+
+    /// Serves until shutdown begins, then lets answers in progress end, settles, and closes the ledger.
+    ///
+    /// # Errors
+    /// [`AppError`] when a listener fails or the last writes are lost.
+    pub async fn run(self, listeners: Listeners) -> Result<(), AppError> {
+        let Self { state, sweep, patience } = self;
+        let shutdown = state.shutdown.clone();
+        let ledger = state.ledger.clone();
+        shutdown.spawn(sweep_until_shutdown(ledger.clone(), state.clock.clone(), sweep, shutdown.clone()));
+        let serving = async {
+            tokio::try_join!(
+                serve(listeners.public, public_router(state.clone()), &shutdown),
+                serve(listeners.mairie, mairie_router(state.clone()), &shutdown),
+                serve(listeners.ops, ops_router(state.clone()), &shutdown),
+            )
+        };
+        let deadline = async {
+            shutdown.begun().await;
+            tokio::time::sleep(patience).await;
+        };
+        tokio::select! {
+            served = serving => { served?; }
+            () = deadline => tracing::warn!("some connections were still open at the end of server.shutdown_seconds"),
+        }
+        if !shutdown.finish(patience).await {
+            tracing::error!("some calls could not be settled in time; their holds stay until their leases end");
+        }
+        ledger.close().await?;
+        Ok(())
+    }
+}
+
+async fn serve(listener: TcpListener, router: Router, shutdown: &Shutdown) -> std::io::Result<()> {
+    let listener = listener.tap_io(|stream| {
+        // A token must not wait for the next one.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY was refused");
+        }
+    });
+    let begun = shutdown.clone();
+    axum::serve(listener, router).with_graceful_shutdown(async move { begun.begun().await }).await
+}

@@ -1,0 +1,62 @@
+//! `passerelle serve`.
+
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{ConfigFile, Failure, print_warnings, runtime, say};
+use crate::app::{App, Listeners};
+use crate::clock::Clock;
+use crate::shutdown::Shutdown;
+use crate::telemetry::init_logs;
+
+/// Serve residents until SIGTERM or Ctrl-C; answers in progress are finished and settled first.
+#[derive(clap::Args)]
+#[command(after_help = "Example: OPENAI_API_KEY=… MISTRAL_API_KEY=… passerelle serve --config /etc/passerelle.toml")]
+pub(super) struct Serve {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// The vendors are simulated ones: figures are labelled so, and the ledger never takes real ones.
+    #[arg(long)]
+    simulated: bool,
+}
+
+impl Serve {
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        let loaded = self.file.load()?;
+        let config = &loaded.config;
+        init_logs(config.log_format, &config.log_level).map_err(Failure::Usage)?;
+        print_warnings(&loaded);
+        runtime()?.block_on(async {
+            let shutdown = Shutdown::new();
+            stop_on_signal(&shutdown)?;
+            let listeners = Listeners::bind(config).await?;
+            let addresses = listeners.addresses().map_err(anyhow::Error::new)?;
+            let app = App::build(config, Clock::system(), shutdown, self.simulated)?;
+            say(&format!("public listening on http://{}", addresses.public));
+            say(&format!("mairie listening on http://{}", addresses.mairie));
+            say(&format!("ops listening on http://{}", addresses.ops));
+            app.run(listeners).await?;
+            Ok(ExitCode::SUCCESS)
+        })
+    }
+}
+
+/// Begins the shutdown at SIGTERM or SIGINT.
+pub(crate) fn stop_on_signal(shutdown: &Shutdown) -> Result<(), Failure> {
+    let listen = |kind| signal(kind).map_err(|error| Failure::Other(anyhow::Error::new(error)));
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let stop = shutdown.clone();
+    // Not tracked: it ends with the process, and shutdown must not wait for it.
+    #[expect(clippy::disallowed_methods, reason = "shutdown would wait for the task that begins it")]
+    drop(tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: answers in progress are finished first");
+        stop.begin();
+    }));
+    Ok(())
+}
