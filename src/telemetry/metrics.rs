@@ -6,7 +6,7 @@ use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
 
-use super::names;
+use super::names::{self, Metric};
 
 /// OpenTelemetry's buckets for `gen_ai.client.operation.duration`, in seconds.
 const DURATION_BUCKETS: &[f64] =
@@ -72,93 +72,72 @@ pub fn metrics() -> &'static Metrics {
     &METRICS
 }
 
+/// Declares metrics in a registry.
+struct Declare(Registry);
+
 #[expect(
     clippy::expect_used,
-    reason = "names and buckets are constants of this file: a mistake shows at the first start"
+    reason = "names and buckets are constants of this module: a mistake shows at the first start"
 )]
+impl Declare {
+    fn register<M: prometheus::core::Collector + Clone + 'static>(&self, metric: prometheus::Result<M>) -> M {
+        let metric = metric.expect("a valid metric");
+        self.0.register(Box::new(metric.clone())).expect("a new metric");
+        metric
+    }
+
+    fn counters(&self, metric: Metric, labels: &[&str]) -> IntCounterVec {
+        self.register(IntCounterVec::new(Opts::new(metric.name, metric.help), labels))
+    }
+
+    fn counter(&self, metric: Metric) -> IntCounter {
+        self.register(IntCounter::new(metric.name, metric.help))
+    }
+
+    fn gauge(&self, metric: Metric) -> IntGauge {
+        self.register(IntGauge::new(metric.name, metric.help))
+    }
+
+    fn histograms(&self, metric: Metric, labels: &[&str]) -> HistogramVec {
+        let options = HistogramOpts::new(metric.name, metric.help).buckets(DURATION_BUCKETS.to_vec());
+        self.register(HistogramVec::new(options, labels))
+    }
+
+    fn histogram(&self, metric: Metric, buckets: &[f64]) -> Histogram {
+        self.register(Histogram::with_opts(HistogramOpts::new(metric.name, metric.help).buckets(buckets.to_vec())))
+    }
+}
+
 impl Metrics {
     fn new() -> Self {
-        let registry = Registry::new();
-        let counters = |name: &str, help: &str, labels: &[&str]| {
-            let metric = IntCounterVec::new(Opts::new(name, help), labels).expect("a valid metric");
-            registry.register(Box::new(metric.clone())).expect("a new metric");
-            metric
-        };
-        let counter = |name: &str, help: &str| {
-            let metric = IntCounter::new(name, help).expect("a valid metric");
-            registry.register(Box::new(metric.clone())).expect("a new metric");
-            metric
-        };
-        let gauge = |name: &str, help: &str| {
-            let metric = IntGauge::new(name, help).expect("a valid metric");
-            registry.register(Box::new(metric.clone())).expect("a new metric");
-            metric
-        };
-        let histograms = |name: &str, help: &str, labels: &[&str]| {
-            let options = HistogramOpts::new(name, help).buckets(DURATION_BUCKETS.to_vec());
-            let metric = HistogramVec::new(options, labels).expect("a valid metric");
-            registry.register(Box::new(metric.clone())).expect("a new metric");
-            metric
-        };
-        let histogram = |name: &str, help: &str, buckets: &[f64]| {
-            let metric =
-                Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())).expect("a valid metric");
-            registry.register(Box::new(metric.clone())).expect("a new metric");
-            metric
-        };
-        let by_model = &[names::PROVIDER, names::REQUEST_MODEL];
+        use names::{ERROR_TYPE, OPERATION, OUTCOME, PROVIDER, REASON, REQUEST_MODEL, ROUTE, STATUS};
+        let declare = Declare(Registry::new());
+        let by_model = &[PROVIDER, REQUEST_MODEL];
+        let by_call = &[OPERATION, PROVIDER, REQUEST_MODEL];
+        let by_ending = &[OPERATION, PROVIDER, REQUEST_MODEL, OUTCOME, ERROR_TYPE];
         Self {
-            operation_duration: histograms(
-                names::OPERATION_DURATION,
-                "Duration of calls as the resident sees them.",
-                &[names::OPERATION, names::PROVIDER, names::REQUEST_MODEL, names::OUTCOME, names::ERROR_TYPE],
-            ),
-            time_to_first_chunk: histograms(
-                names::TIME_TO_FIRST_CHUNK,
-                "From receipt to the first chunk with content.",
-                &[names::OPERATION, names::PROVIDER, names::REQUEST_MODEL],
-            ),
-            input_tokens: counters(names::INPUT_TOKENS, "Billed input tokens, cached included.", by_model),
-            output_tokens: counters(names::OUTPUT_TOKENS, "Billed output tokens, reasoning included.", by_model),
-            cached_input_tokens: counters(
-                names::CACHED_INPUT_TOKENS,
-                "Input tokens read from the vendor's cache.",
-                by_model,
-            ),
-            reasoning_tokens: counters(names::REASONING_TOKENS, "Reasoning tokens.", by_model),
-            cost: counters(names::COST, "Exact cost of completed calls in nano-euros.", by_model),
-            unknown_cost: counters(names::UNKNOWN_COST, "Calls whose exact cost is not known.", by_model),
-            overhead: histogram(
-                names::OVERHEAD,
-                "Time in the gateway from receipt to calling the vendor.",
-                OVERHEAD_BUCKETS,
-            ),
-            admissions: counters(names::ADMISSIONS, "Admission decisions.", &[names::REASON]),
-            attempts: counters(
-                names::ATTEMPTS,
-                "Attempts at vendors.",
-                &[names::PROVIDER, names::OUTCOME, names::ERROR_TYPE],
-            ),
-            requests_open: gauge(names::REQUESTS_OPEN, "Requests open now, bodies included."),
-            responses: counters(names::RESPONSES, "HTTP responses.", &[names::ROUTE, names::STATUS]),
-            drains: counters(names::DRAINS, "Streams read on after their client left.", &[names::OUTCOME]),
-            reservations_open: gauge(names::RESERVATIONS_OPEN, "Reservations open now."),
-            reservations_expired: counter(
-                names::RESERVATIONS_EXPIRED,
-                "Reservations settled as unknown at the end of their lease.",
-            ),
-            reservations_dropped: counter(
-                names::RESERVATIONS_DROPPED,
-                "Reservations dropped without settlement: must stay zero.",
-            ),
-            ledger_queue: gauge(names::LEDGER_QUEUE, "Commands waiting for the ledger's writer."),
-            ledger_batch_size: histogram(names::LEDGER_BATCH, "Writes in one commit.", BATCH_BUCKETS),
-            ledger_writes_refused: counter(names::LEDGER_REFUSED, "Writes that the ledger did not take."),
-            settlements_late: counter(
-                names::SETTLED_LATE,
-                "Settlements that found their reservation already resolved.",
-            ),
-            registry,
+            operation_duration: declare.histograms(names::OPERATION_DURATION, by_ending),
+            time_to_first_chunk: declare.histograms(names::TIME_TO_FIRST_CHUNK, by_call),
+            input_tokens: declare.counters(names::INPUT_TOKENS, by_model),
+            output_tokens: declare.counters(names::OUTPUT_TOKENS, by_model),
+            cached_input_tokens: declare.counters(names::CACHED_INPUT_TOKENS, by_model),
+            reasoning_tokens: declare.counters(names::REASONING_TOKENS, by_model),
+            cost: declare.counters(names::COST, by_model),
+            unknown_cost: declare.counters(names::UNKNOWN_COST, by_model),
+            overhead: declare.histogram(names::OVERHEAD, OVERHEAD_BUCKETS),
+            admissions: declare.counters(names::ADMISSIONS, &[REASON]),
+            attempts: declare.counters(names::ATTEMPTS, &[PROVIDER, OUTCOME, ERROR_TYPE]),
+            requests_open: declare.gauge(names::REQUESTS_OPEN),
+            responses: declare.counters(names::RESPONSES, &[ROUTE, STATUS]),
+            drains: declare.counters(names::DRAINS, &[OUTCOME]),
+            reservations_open: declare.gauge(names::RESERVATIONS_OPEN),
+            reservations_expired: declare.counter(names::RESERVATIONS_EXPIRED),
+            reservations_dropped: declare.counter(names::RESERVATIONS_DROPPED),
+            ledger_queue: declare.gauge(names::LEDGER_QUEUE),
+            ledger_batch_size: declare.histogram(names::LEDGER_BATCH, BATCH_BUCKETS),
+            ledger_writes_refused: declare.counter(names::LEDGER_REFUSED),
+            settlements_late: declare.counter(names::SETTLED_LATE),
+            registry: declare.0,
         }
     }
 }

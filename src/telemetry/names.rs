@@ -3,48 +3,85 @@
 //! OpenTelemetry GenAI names (semantic-conventions-genai, status Development, as of November 2026) with dots as
 //! underscores and the unit at the end; what has no convention is under our own prefix.
 
+/// A metric's name and what it says about itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Name on `/metrics`.
+    pub name: &'static str,
+    /// Help text.
+    pub help: &'static str,
+}
+
 /// Duration of a call as the resident sees it.
-pub const OPERATION_DURATION: &str = "gen_ai_client_operation_duration_seconds";
+pub const OPERATION_DURATION: Metric =
+    Metric { name: "gen_ai_client_operation_duration_seconds", help: "Duration of a call as the resident sees it." };
 /// From receipt to the first chunk with content.
-pub const TIME_TO_FIRST_CHUNK: &str = "gen_ai_client_operation_time_to_first_chunk_seconds";
+pub const TIME_TO_FIRST_CHUNK: Metric = Metric {
+    name: "gen_ai_client_operation_time_to_first_chunk_seconds",
+    help: "From receipt to the first chunk with content.",
+};
 /// Billed input tokens, cached ones included.
-pub const INPUT_TOKENS: &str = "gen_ai_client_inference_usage_input_tokens_total";
+pub const INPUT_TOKENS: Metric = Metric {
+    name: "gen_ai_client_inference_usage_input_tokens_total",
+    help: "Billed input tokens, cached ones included.",
+};
 /// Billed output tokens, reasoning included.
-pub const OUTPUT_TOKENS: &str = "gen_ai_client_inference_usage_output_tokens_total";
+pub const OUTPUT_TOKENS: Metric = Metric {
+    name: "gen_ai_client_inference_usage_output_tokens_total",
+    help: "Billed output tokens, reasoning included.",
+};
 /// Input tokens read from the vendor's cache.
-pub const CACHED_INPUT_TOKENS: &str = "gen_ai_client_inference_usage_cache_read_input_tokens_total";
+pub const CACHED_INPUT_TOKENS: Metric = Metric {
+    name: "gen_ai_client_inference_usage_cache_read_input_tokens_total",
+    help: "Input tokens read from the vendor's cache.",
+};
 /// Reasoning tokens.
-pub const REASONING_TOKENS: &str = "gen_ai_client_inference_usage_reasoning_output_tokens_total";
+pub const REASONING_TOKENS: Metric =
+    Metric { name: "gen_ai_client_inference_usage_reasoning_output_tokens_total", help: "Reasoning tokens." };
 /// Exact cost in nano-euros.
-pub const COST: &str = "passerelle_cost_euro_nanos_total";
+pub const COST: Metric = Metric { name: "passerelle_cost_euro_nanos_total", help: "Exact cost in nano-euros." };
 /// Answers whose cost is not known.
-pub const UNKNOWN_COST: &str = "passerelle_cost_unknown_total";
+pub const UNKNOWN_COST: Metric =
+    Metric { name: "passerelle_cost_unknown_total", help: "Answers whose cost is not known." };
 /// Time spent in the gateway before the vendor is called.
-pub const OVERHEAD: &str = "passerelle_overhead_seconds";
+pub const OVERHEAD: Metric =
+    Metric { name: "passerelle_overhead_seconds", help: "Time spent in the gateway before the vendor is called." };
 /// Admission decisions.
-pub const ADMISSIONS: &str = "passerelle_admissions_total";
+pub const ADMISSIONS: Metric = Metric { name: "passerelle_admissions_total", help: "Admission decisions." };
 /// Attempts at vendors by outcome.
-pub const ATTEMPTS: &str = "passerelle_attempts_total";
+pub const ATTEMPTS: Metric = Metric { name: "passerelle_attempts_total", help: "Attempts at vendors by outcome." };
 /// Requests open now.
-pub const REQUESTS_OPEN: &str = "passerelle_requests_open";
+pub const REQUESTS_OPEN: Metric = Metric { name: "passerelle_requests_open", help: "Requests open now." };
 /// HTTP responses by route and status.
-pub const RESPONSES: &str = "passerelle_http_responses_total";
+pub const RESPONSES: Metric =
+    Metric { name: "passerelle_http_responses_total", help: "HTTP responses by route and status." };
 /// Streams drained after their client left.
-pub const DRAINS: &str = "passerelle_drains_total";
+pub const DRAINS: Metric = Metric { name: "passerelle_drains_total", help: "Streams drained after their client left." };
 /// Reservations open now.
-pub const RESERVATIONS_OPEN: &str = "passerelle_reservations_open";
+pub const RESERVATIONS_OPEN: Metric = Metric { name: "passerelle_reservations_open", help: "Reservations open now." };
 /// Reservations settled as unknown at the end of their lease.
-pub const RESERVATIONS_EXPIRED: &str = "passerelle_reservations_expired_total";
+pub const RESERVATIONS_EXPIRED: Metric = Metric {
+    name: "passerelle_reservations_expired_total",
+    help: "Reservations settled as unknown at the end of their lease.",
+};
 /// Reservations dropped without being settled: an alarm, must stay zero.
-pub const RESERVATIONS_DROPPED: &str = "passerelle_reservations_dropped_total";
+pub const RESERVATIONS_DROPPED: Metric = Metric {
+    name: "passerelle_reservations_dropped_total",
+    help: "Reservations dropped without being settled: an alarm, must stay zero.",
+};
 /// Commands waiting for the ledger's writer.
-pub const LEDGER_QUEUE: &str = "passerelle_ledger_queue_depth";
+pub const LEDGER_QUEUE: Metric =
+    Metric { name: "passerelle_ledger_queue_depth", help: "Commands waiting for the ledger's writer." };
 /// Writes in one commit.
-pub const LEDGER_BATCH: &str = "passerelle_ledger_batch_size";
+pub const LEDGER_BATCH: Metric = Metric { name: "passerelle_ledger_batch_size", help: "Writes in one commit." };
 /// Writes that the ledger did not take.
-pub const LEDGER_REFUSED: &str = "passerelle_ledger_writes_refused_total";
+pub const LEDGER_REFUSED: Metric =
+    Metric { name: "passerelle_ledger_writes_refused_total", help: "Writes that the ledger did not take." };
 /// Settlements that found their reservation already resolved.
-pub const SETTLED_LATE: &str = "passerelle_settlements_late_total";
+pub const SETTLED_LATE: Metric = Metric {
+    name: "passerelle_settlements_late_total",
+    help: "Settlements that found their reservation already resolved.",
+};
 
 /// Kind of call.
 pub const OPERATION: &str = "gen_ai_operation_name";

@@ -148,7 +148,7 @@ impl StreamDecoder {
         }
         if let Some(usage) = reported {
             if self.include_usage {
-                writer.write(json!([]), client_usage(&usage));
+                writer.write(&json!([]), client_usage(&usage));
             }
             facts.service_tier = service_tier(Some(&usage));
             facts.usage = Some(usage);
@@ -166,7 +166,7 @@ struct ChunkWriter<'a> {
 }
 
 impl ChunkWriter<'_> {
-    fn write(&mut self, choices: Value, usage: Value) {
+    fn write(&mut self, choices: &Value, usage: Value) {
         let mut out = json!({
             "id": openai_id(self.chunk.get("id")),
             "object": "chat.completion.chunk",
@@ -180,8 +180,8 @@ impl ChunkWriter<'_> {
         self.out.extend_from_slice(&data_frame(out.to_string().as_bytes()));
     }
 
-    fn delta(&mut self, index: &Value, delta: Value, reason: Option<&str>) {
-        self.write(json!([{"index": index, "delta": delta, "logprobs": null, "finish_reason": reason}]), Value::Null);
+    fn delta(&mut self, index: &Value, delta: &Value, reason: Option<&str>) {
+        self.write(&json!([{"index": index, "delta": delta, "logprobs": null, "finish_reason": reason}]), Value::Null);
     }
 
     fn choice(&mut self, choice: &Value, decoded: &mut Decoded, facts: &mut AnswerFacts) -> Result<(), ProviderError> {
@@ -189,29 +189,29 @@ impl ChunkWriter<'_> {
         let delta = choice.get("delta");
         let (visible, reasoning) = flatten(delta.and_then(|delta| delta.get("content")));
         if delta.is_some_and(|delta| delta.get("role").is_some_and(Value::is_string)) {
-            self.delta(&index, json!({"role": "assistant", "content": "", "refusal": null}), None);
+            self.delta(&index, &json!({"role": "assistant", "content": "", "refusal": null}), None);
         }
         if !reasoning.is_empty() {
-            self.delta(&index, json!({"reasoning_content": reasoning}), None);
+            self.delta(&index, &json!({"reasoning_content": reasoning}), None);
         }
         decoded.visible_chars += u64::try_from(visible.chars().count()).unwrap_or(u64::MAX);
         decoded.has_content |= !visible.is_empty() || !reasoning.is_empty();
         let said_nothing = visible.is_empty() && facts.output_chars + decoded.visible_chars == 0;
         if !visible.is_empty() {
-            self.delta(&index, json!({"content": visible}), None);
+            self.delta(&index, &json!({"content": visible}), None);
         }
         if let Some(calls) =
             delta.and_then(|delta| delta.get("tool_calls")?.as_array()).filter(|calls| !calls.is_empty())
         {
             decoded.has_content = true;
-            self.delta(&index, json!({"tool_calls": numbered(calls)}), None);
+            self.delta(&index, &json!({"tool_calls": numbered(calls)}), None);
         }
         if let Some(reason) = choice.get("finish_reason").and_then(Value::as_str) {
             if reason == "error" && said_nothing {
                 return Err(ProviderError::new(ErrorKind::Server, "The vendor failed to answer."));
             }
             let reason = finish_reason(reason);
-            self.delta(&index, json!({}), Some(reason));
+            self.delta(&index, &json!({}), Some(reason));
             facts.finish_reason = Some(reason.to_owned());
         }
         Ok(())

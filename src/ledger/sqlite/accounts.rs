@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::ledger::{Charge, ReservationRequest, Totals};
-use crate::quota::{Limit, Refusal};
+use crate::quota::{Limit, Refusal, Window};
 
 /// The account of the whole town.
 const TOWN: &str = "town";
@@ -19,6 +19,9 @@ struct Account {
     used: Totals,
     held: Totals,
 }
+
+/// One limit to be kept: account, window, limit, what it allows, and which of the totals it is about.
+type Check<'a> = (&'a str, &'a Window, Limit, i64, fn(&Totals) -> i64);
 
 /// Accounts by (account, window).
 #[derive(Debug, Default)]
@@ -109,7 +112,7 @@ impl Accounts {
         let windows = &request.windows;
         let (allowance, envelope) = (&request.allowance, &request.envelope);
         let euros = |totals: &Totals| totals.euro_nanos;
-        let checks: [(&str, &crate::quota::Window, Limit, i64, fn(&Totals) -> i64); 5] = [
+        let checks: [Check<'_>; 5] = [
             (&holding.resident, &windows.day, Limit::QuestionsPerDay, signed(allowance.questions_per_day), |t| {
                 t.questions
             }),
