@@ -30,8 +30,9 @@ pub struct Leg {
     pub(super) rate: ExchangeRate,
     pub(super) max_output_tokens: u64,
     /// Most the call can cost, in the vendor's currency.
-    pub(super) ceiling: Money,
-    pub(super) ceiling_euro_nanos: i64,
+    pub(super) ceiling_cost: Money,
+    /// Most the call can use.
+    pub(super) ceiling: Ceiling,
 }
 
 /// A request that may be admitted: the model exists and is allowed, the price is known, the host is where it must be.
@@ -86,18 +87,12 @@ pub(super) fn route(
             (None, Assignment::Chosen, None, vec![leg(pipeline, &found, &request, &plan, plan.hosts, today)?])
         }
     };
-    let output = legs.iter().map(|leg| leg.max_output_tokens).max().unwrap_or(0);
+    // Only one vendor is ever paid for: the dearest bounds them all.
     let ceiling = Ceiling {
-        tokens: input_bound(&request, legs.iter()).saturating_add(output.saturating_mul(request.choices)),
-        euro_nanos: legs.iter().map(|leg| leg.ceiling_euro_nanos).max().unwrap_or(0),
+        tokens: legs.iter().map(|leg| leg.ceiling.tokens).max().unwrap_or(0),
+        euro_nanos: legs.iter().map(|leg| leg.ceiling.euro_nanos).max().unwrap_or(0),
     };
     Ok(Routed { who, request, request_id, route, assignment, probability_ppm, legs, ceiling })
-}
-
-/// A vendor refuses what is larger than its model's room, so that room bounds the input as well.
-fn input_bound<'a>(request: &ChatRequest, legs: impl Iterator<Item = &'a Leg>) -> u64 {
-    let room = legs.map(|leg| leg.model.context_window).max().unwrap_or(u64::MAX);
-    request.input_bound().min(room)
 }
 
 fn leg(
@@ -124,11 +119,15 @@ fn leg(
         .min(plan.max_output_tokens)
         .min(model.max_output_tokens.unwrap_or(u64::MAX));
     let uplift_percent = host.uplift_for(model);
+    // A vendor refuses what is larger than its model's room, so that room bounds the input as well.
     let input = request.input_bound().min(model.context_window);
     let output = max_output_tokens.saturating_mul(request.choices);
     let overflow = |_| PipelineError::Internal("the ceiling of a call does not fit");
-    let ceiling = price.ceiling(input, output, uplift_percent).map_err(overflow)?;
-    let ceiling_euro_nanos = rate.to_euro(ceiling).map_err(overflow)?.nanos();
+    let ceiling_cost = price.ceiling(input, output, uplift_percent).map_err(overflow)?;
+    let ceiling = Ceiling {
+        tokens: input.saturating_add(output),
+        euro_nanos: rate.to_euro(ceiling_cost).map_err(overflow)?.nanos(),
+    };
     Ok(Leg {
         provider: found.provider.id.clone(),
         model: Arc::clone(model),
@@ -138,8 +137,8 @@ fn leg(
         uplift_percent,
         rate,
         max_output_tokens,
+        ceiling_cost,
         ceiling,
-        ceiling_euro_nanos,
     })
 }
 

@@ -262,13 +262,13 @@ fn blank_entry(routed: &Routed, leg: &Leg, windows: &Windows, received_at: Times
         currency: leg.price.currency.code().to_owned(),
         cost_nanos: None,
         cost_lower_nanos: 0,
-        cost_upper_nanos: leg.ceiling.nanos(),
+        cost_upper_nanos: leg.ceiling_cost.nanos(),
         cost_euro_nanos: None,
         rate_micros: leg.rate.per_euro_micros,
         rate_date: leg.rate.date.to_string(),
         price_row: leg.price.id.to_string(),
         uplift_percent: leg.uplift_percent,
-        ceiling_euro_nanos: leg.ceiling_euro_nanos,
+        ceiling_euro_nanos: leg.ceiling.euro_nanos,
         charged: Charge::default(),
         day: windows.day.label.clone(),
         month: windows.month.label.clone(),
@@ -325,7 +325,7 @@ impl Attempt {
         }
         if entry.outcome == Outcome::Unknown || entry.outcome == Outcome::Interrupted {
             // Never below what the vendor may bill.
-            entry.charged = Charge::of_ceiling(routed.ceiling);
+            entry.charged = Charge::of_ceiling(self.leg.ceiling);
         }
         entry
     }

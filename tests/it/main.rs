@@ -1,0 +1,18 @@
+//! One integration binary: every story runs through the public interface of a [`support::TestGateway`].
+#![expect(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests: a failure is a panic, and helpers are documented where they are used"
+)]
+
+mod architecture;
+mod chat;
+mod configuration;
+mod disconnect;
+mod failures;
+//ledger
+mod privacy;
+mod quota;
+mod routing;
+mod support;

@@ -1,0 +1,75 @@
+//! Nothing personal leaks: a canary is put into everything a resident sends, and looked for everywhere else.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use crate::support::{Step, TestGateway};
+
+const QUESTION: &str = "canari-question-7391";
+const ANSWER: &str = "canari-reponse-7391";
+
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_prompt_answer_or_key_is_found_in_logs_metrics_errors_or_the_ledger() {
+    let logs = Captured::default();
+    let writer = logs.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter("passerelle=trace,providers=trace,info")
+        .with_writer(move || writer.clone());
+    // One process per test under nextest; elsewhere another test's logs would only add lines to search.
+    let _already_set = subscriber.try_init();
+    let gateway = TestGateway::start().await;
+    let key = gateway.resident();
+    let say = Step::Say { text: ANSWER.to_owned(), input: 10, output: 20, model: None };
+    let fail = Step::Status(
+        400,
+        format!(r#"{{"error":{{"message":"cannot read {QUESTION}","type":"invalid_request_error","code":null}}}}"#),
+    );
+    gateway.openai.script([say.clone(), say, fail, Step::Status(500, QUESTION.to_owned())]);
+    let mut errors = String::new();
+    for stream in [false, true, false, false] {
+        let answer = gateway.ask(&key, "gpt-6-luna", QUESTION, stream).await;
+        if answer.status != 200 && answer.status != 400 {
+            errors += &answer.text();
+        }
+    }
+    errors += &gateway.ask(&format!("{key}x"), "gpt-6-luna", QUESTION, false).await.text();
+    errors += &gateway
+        .send(TestGateway::request(&key, &serde_json::json!({"model": "gpt-6-luna", "messages": QUESTION})))
+        .await
+        .text();
+    gateway.settled().await;
+    gateway.ledger().close().await.unwrap();
+
+    let mut places =
+        vec![("errors", errors.into_bytes()), ("metrics", passerelle::telemetry::metrics().render().into_bytes())];
+    places.push(("logs", logs.0.lock().unwrap().clone()));
+    for file in std::fs::read_dir(&gateway.folder).unwrap() {
+        places.push(("files", std::fs::read(file.unwrap().path()).unwrap()));
+    }
+    assert!(
+        places.iter().any(|(name, bytes)| *name == "logs" && !bytes.is_empty()),
+        "the search must have something to search"
+    );
+    for (place, bytes) in places {
+        for secret in [QUESTION, ANSWER, &key, "vendor-key-openai", "Bearer "] {
+            assert!(!contains(&bytes, secret.as_bytes()), "{secret} was found in {place}");
+        }
+    }
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}

@@ -1,0 +1,8 @@
+//! What the stories are told with: a gateway on a clock moved by hand, and vendors that do as they are told.
+
+pub mod gateway;
+
+pub mod vendor;
+
+pub use gateway::TestGateway;
+pub use vendor::{Step, Vendor};

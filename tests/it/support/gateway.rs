@@ -1,0 +1,221 @@
+//! A whole gateway in the test's process: real configuration, real ledger, real HTTP towards scripted vendors; only
+//! its clock stands still, and residents call its router without a socket.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use futures_util::StreamExt;
+use passerelle::app::App;
+use passerelle::clock::Clock;
+use passerelle::config::{Environment, load};
+use passerelle::identity::new_resident_key;
+use passerelle::ledger::{Entry, Ledger};
+use passerelle::shutdown::Shutdown;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use super::Vendor;
+
+/// When every story begins: a Tuesday morning in Arcachon.
+pub const START: &str = "2026-11-24T09:00:00Z";
+
+pub struct TestGateway {
+    pub openai: Vendor,
+    pub mistral: Vendor,
+    pub clock: Clock,
+    pub shutdown: Shutdown,
+    pub folder: PathBuf,
+    router: Router,
+    ledger: Ledger,
+    _app: Mutex<App>,
+}
+
+/// What a resident got.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", self.text()))
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// Status, code and Retry-After of a refusal in OpenAI's shape.
+    pub fn refusal(&self) -> (u16, String, bool) {
+        let body = self.json();
+        let error = &body["error"];
+        assert!(error["message"].is_string() && error["type"].is_string() && error.get("param").is_some(), "{error}");
+        (
+            self.status.as_u16(),
+            error["code"].as_str().unwrap_or_default().to_owned(),
+            self.headers.contains_key("retry-after"),
+        )
+    }
+}
+
+impl TestGateway {
+    /// A gateway with the defaults and a generous rate.
+    pub async fn start() -> Self {
+        Self::with("").await
+    }
+
+    /// A gateway whose configuration is `overrides` (TOML) over the test's defaults.
+    pub async fn with(overrides: &str) -> Self {
+        let (openai, mistral) = (Vendor::openai().await, Vendor::mistral().await);
+        static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("passerelle-it-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut config: toml::Table = toml::from_str(&format!(
+            r#"
+            [ledger]
+            path = "ledger.sqlite"
+            durability = "normal"
+            [identity]
+            secret_file = "secret"
+            [upstream]
+            breaker_failures = 100
+            max_attempts = 1
+            [providers.openai]
+            base_url = "{}"
+            host_urls = {{ eu = "{}" }}
+            [providers.mistral_ai]
+            base_url = "{}"
+            host_urls = {{ eu = "{}" }}
+            [plans.resident]
+            requests_per_minute = 10000
+            burst = 10000
+            simultaneous = 1000
+            questions_per_day = 10000
+            tokens_per_day = 100000000
+            euros_per_month = "1000"
+            "#,
+            openai.base_url,
+            openai.eu_url(),
+            mistral.base_url,
+            mistral.eu_url()
+        ))
+        .unwrap();
+        merge(&mut config, toml::from_str(overrides).unwrap());
+        let file = folder.join("test.toml");
+        std::fs::write(&file, config.to_string()).unwrap();
+        let environment = Environment::from_pairs([
+            ("OPENAI_API_KEY", "vendor-key-openai"),
+            ("MISTRAL_API_KEY", "vendor-key-mistral"),
+        ]);
+        let config = load(Some(&file), &environment).unwrap().config;
+        let clock = Clock::manual(START.parse().unwrap());
+        let shutdown = Shutdown::new();
+        let app = App::build(&config, clock.clone(), shutdown.clone(), false).unwrap();
+        Self {
+            openai,
+            mistral,
+            clock,
+            shutdown,
+            folder,
+            router: app.public_router(),
+            ledger: app.ledger().clone(),
+            _app: Mutex::new(app),
+        }
+    }
+
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// A new resident of the plan `resident`; gives the key.
+    pub fn resident(&self) -> String {
+        self.resident_of("resident")
+    }
+
+    pub fn resident_of(&self, plan: &str) -> String {
+        let (key, record) = new_resident_key(plan, self.clock.now()).unwrap();
+        self.ledger.add_keys(&[record]).unwrap();
+        key.expose().to_owned()
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    pub fn request(key: &str, body: &Value) -> Request<Body> {
+        Request::post("/v1/chat/completions")
+            .header("authorization", format!("Bearer {key}"))
+            .body(Body::from(body.to_string()))
+            .unwrap()
+    }
+
+    pub async fn get(&self, key: &str, path: &str) -> Answer {
+        self.send(Request::get(path).header("authorization", format!("Bearer {key}")).body(Body::empty()).unwrap())
+            .await
+    }
+
+    /// Asks one question and reads the whole answer.
+    pub async fn ask(&self, key: &str, model: &str, question: &str, stream: bool) -> Answer {
+        self.send(Self::request(key, &question_body(model, question, stream))).await
+    }
+
+    /// Asks for a stream, reads `chunks` pieces of it, and leaves.
+    pub async fn ask_and_leave(&self, key: &str, model: &str, chunks: usize) {
+        let request = Self::request(key, &question_body(model, "Question", true));
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        let mut body = response.into_body().into_data_stream();
+        for _ in 0..chunks {
+            body.next().await.unwrap().unwrap();
+        }
+    }
+
+    pub fn entries(&self) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        self.ledger.visit_entries(&mut |_, entry| entries.push(entry)).unwrap();
+        entries
+    }
+
+    /// Waits until every call is settled, by the tracker that shutdown waits on.
+    pub async fn settled(&self) {
+        assert!(self.shutdown.finish(Duration::from_secs(20)).await, "calls are still open");
+        assert_eq!(self.ledger.gauges().unwrap().open_reservations, 0);
+        assert_eq!(passerelle::telemetry::metrics().reservations_dropped.get(), 0);
+        let verification = self.ledger.verify().unwrap();
+        assert!(verification.is_clean(), "{:?}", verification.findings);
+    }
+}
+
+impl Drop for TestGateway {
+    fn drop(&mut self) {
+        // A failed clean-up of a temporary folder fails no test.
+        let _left_behind = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+pub fn question_body(model: &str, question: &str, stream: bool) -> Value {
+    json!({"model": model, "stream": stream, "max_tokens": 100, "messages": [{"role": "user", "content": question}]})
+}
+
+fn merge(table: &mut toml::Table, over: toml::Table) {
+    for (key, value) in over {
+        match (table.get_mut(&key), value) {
+            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => merge(below, above),
+            (_, value) => drop(table.insert(key, value)),
+        }
+    }
+}
