@@ -46,6 +46,14 @@ ops = "127.0.0.1:0"
 [ledger]
 path = "{folder}/ledger.sqlite"
 
+[identity]
+secret_file = "{folder}/secret"
+
+# A test asks faster than a person.
+[plans.resident]
+requests_per_minute = 600
+burst = 100
+
 [providers.openai]
 base_url = "{openai}/v1"
 

@@ -13,6 +13,7 @@ mod disconnect;
 mod failures;
 //ledger
 mod privacy;
+mod process;
 mod quota;
 mod routing;
 mod support;
