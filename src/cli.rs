@@ -2,6 +2,7 @@
 //! (configuration).
 
 mod config;
+mod demo;
 mod keys;
 mod ledger;
 mod output;
@@ -16,7 +17,6 @@ use clap::{Parser, Subcommand};
 
 use crate::app::AppError;
 use crate::config::{ConfigError, Environment, Loaded, load};
-use crate::demo;
 use crate::ledger::{Ledger, StoreError};
 use output::{complain, say};
 

@@ -4,7 +4,6 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
-mod demo;
 pub mod http;
 pub mod identity;
 pub mod ledger;

@@ -38,7 +38,9 @@ pub(super) async fn deliver(pipeline: &Pipeline, dispatched: Dispatched, head: H
         Reply::Stream(stream, first) => {
             let origin = origin(stream.facts().response_model.as_ref());
             let (frames, body) = mpsc::channel(CHANNEL_FRAMES);
-            let _client_left = head.send(Ok(ChatOutcome { origin, rate, delivery: Delivery::Stream(body) }));
+            // A client that has left gets its head back as the error: dropped here and now, or the channel would stay
+            // open on our side and never tell that nobody reads it.
+            drop(head.send(Ok(ChatOutcome { origin, rate, delivery: Delivery::Stream(body) })));
             let mut open = Open { admitted, attempt, earlier };
             let (stream, ending) = pump(pipeline, &mut open, *stream, first, &frames).await;
             let _settled = open.settle(pipeline, ending.with(stream.facts())).await;

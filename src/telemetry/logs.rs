@@ -1,7 +1,5 @@
 //! Where log lines go and how they look.
 
-use std::io::IsTerminal;
-
 use tracing_subscriber::EnvFilter;
 
 /// The form of log lines.
@@ -22,7 +20,7 @@ pub fn init_logs(format: LogFormat, level: &str) -> Result<(), String> {
     let filter = EnvFilter::try_new(level).map_err(|error| format!("`{level}` is not a log level: {error}"))?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let _already_set = match format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Text => lines.with_ansi(false).try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
     };
     Ok(())

@@ -54,6 +54,24 @@ async fn a_client_that_leaves_before_the_head_is_settled_too() {
 }
 
 #[tokio::test]
+async fn a_long_answer_whose_client_left_before_its_head_is_read_on_and_frees_the_resident() {
+    let gateway = TestGateway::with("[plans.resident]\nsimultaneous = 1").await;
+    let key = gateway.resident();
+    gateway.openai.script([Step::Stream { pieces: 100, gap: Duration::from_millis(2), end: End::Proper }]);
+    {
+        let asked = gateway.ask(&key, "gpt-6-luna", "x", true);
+        tokio::pin!(asked);
+        while gateway.openai.calls().is_empty() {
+            assert!(futures_util::poll!(&mut asked).is_pending());
+            tokio::task::yield_now().await;
+        }
+    }
+    gateway.settled().await;
+    let entry = gateway.entries().pop().unwrap();
+    assert_eq!((entry.outcome, entry.client_left, entry.charged.tokens), (Outcome::Completed, true, 110));
+}
+
+#[tokio::test]
 async fn a_stop_finishes_answers_in_progress_and_refuses_new_ones() {
     let gateway = TestGateway::start().await;
     let key = gateway.resident();
