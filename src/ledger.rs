@@ -88,6 +88,40 @@ pub struct Totals {
     pub euro_nanos: i64,
 }
 
+/// Largest amount counted at once: a thousand of them fit into a counter, so that one absurd figure cannot make the
+/// counters unwritable.
+const MOST_AT_ONCE: i64 = 1 << 53;
+
+/// A count as counters keep it.
+fn bounded(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX).min(MOST_AT_ONCE)
+}
+
+impl Totals {
+    /// What a charge adds to a counter.
+    pub fn of(charge: Charge) -> Self {
+        Self {
+            questions: bounded(charge.questions),
+            tokens: bounded(charge.tokens),
+            euro_nanos: charge.euro_nanos.min(MOST_AT_ONCE),
+        }
+    }
+
+    /// Adds `other`.
+    pub fn add(&mut self, other: Self) {
+        self.questions = self.questions.saturating_add(other.questions);
+        self.tokens = self.tokens.saturating_add(other.tokens);
+        self.euro_nanos = self.euro_nanos.saturating_add(other.euro_nanos);
+    }
+
+    /// Takes `other` away.
+    pub fn subtract(&mut self, other: Self) {
+        self.questions = self.questions.saturating_sub(other.questions);
+        self.tokens = self.tokens.saturating_sub(other.tokens);
+        self.euro_nanos = self.euro_nanos.saturating_sub(other.euro_nanos);
+    }
+}
+
 /// A resident's use of the current windows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ResidentUse {

@@ -26,8 +26,6 @@ pub struct Verification {
     pub entries: u64,
     /// Reservations open.
     pub open_reservations: u64,
-    /// Of those, past their lease.
-    pub expired_reservations: u64,
     /// What is wrong, each with the entry or counter concerned.
     pub findings: Vec<String>,
 }

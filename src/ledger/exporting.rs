@@ -23,6 +23,7 @@ const COLUMNS: &[&str] = &[
     "attempt",
     "outcome",
     "error_type",
+    "retried",
     "http_status",
     "resident",
     "key_id",

@@ -3,6 +3,7 @@
 //! SQL only: what may be held and what is charged is decided on the counters it keeps, by the rules in `accounts`.
 
 mod accounts;
+mod batch;
 mod keys;
 mod read;
 mod verify;
@@ -61,8 +62,6 @@ pub struct SqliteStore {
     writer: Option<WriterHandle>,
     /// Writes keys; those need no counters, so any process may.
     path: Arc<PathBuf>,
-    /// Held for as long as this process serves.
-    _lock: Option<Arc<File>>,
 }
 
 #[derive(Debug)]
@@ -140,8 +139,8 @@ impl SqliteStore {
         };
         connection.pragma_update(None, "synchronous", level).map_err(|error| unavailable(&error))?;
         let readers = Arc::new(Readers::open(&settings.path)?);
-        let writer = WriterHandle::start(connection, settings.queue, settings.batch)?;
-        Ok(Self { readers, writer: Some(writer), path: Arc::new(settings.path.clone()), _lock: Some(Arc::new(lock)) })
+        let writer = WriterHandle::start(connection, lock, settings.queue, settings.batch)?;
+        Ok(Self { readers, writer: Some(writer), path: Arc::new(settings.path.clone()) })
     }
 
     pub(super) fn open_beside(path: &Path) -> Result<Self, StoreError> {
@@ -150,7 +149,7 @@ impl SqliteStore {
                 .map_err(|error| StoreError::Unavailable(format!("{}: {error}", folder.display())))?;
         }
         migrate(&mut connect(path)?)?;
-        Ok(Self { readers: Arc::new(Readers::open(path)?), writer: None, path: Arc::new(path.to_owned()), _lock: None })
+        Ok(Self { readers: Arc::new(Readers::open(path)?), writer: None, path: Arc::new(path.to_owned()) })
     }
 
     fn writer(&self) -> Result<&WriterHandle, StoreError> {
@@ -217,16 +216,15 @@ impl SqliteStore {
     }
 
     pub(super) fn mark_simulated(&self, simulated: bool) -> Result<(), StoreError> {
-        match self.is_simulated()? {
-            Some(known) if known == simulated => Ok(()),
-            Some(_) => Err(StoreError::Unavailable(format!(
-                "{} holds {} figures: simulated and real ones never share a database",
-                self.path.display(),
-                if simulated { "real" } else { "simulated" }
-            ))),
-            None => read::set_meta(&connect(&self.path)?, "simulated", &simulated.to_string())
-                .map_err(|error| unavailable(&error)),
+        let marked = read::mark_simulated(&mut connect(&self.path)?, simulated).map_err(|error| unavailable(&error))?;
+        if marked == simulated {
+            return Ok(());
         }
+        Err(StoreError::Unavailable(format!(
+            "{} holds {} figures: simulated and real ones never share a database",
+            self.path.display(),
+            if marked { "simulated" } else { "real" }
+        )))
     }
 
     pub(super) fn gauges(&self) -> Result<StoreGauges, StoreError> {

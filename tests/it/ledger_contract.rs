@@ -233,7 +233,6 @@ async fn one_call_cannot_be_held_twice_and_the_attempt_hurts_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "bug: one failed write fails its whole batch"]
 async fn of_many_calls_at_once_only_the_one_that_cannot_be_written_fails() {
     each_store(async |store| {
         let ledger = store.open();
@@ -707,7 +706,6 @@ async fn an_export_as_json_lines_holds_every_entry_as_it_is() {
 }
 
 #[tokio::test]
-#[ignore = "bug: the CSV lacks the column `retried`"]
 async fn an_export_as_csv_holds_every_value_of_every_entry() {
     each_store(async |store| {
         let ledger = store.open();
@@ -841,7 +839,6 @@ async fn simulated_and_real_figures_never_share_a_ledger() {
 }
 
 #[tokio::test]
-#[ignore = "bug: mark_simulated reads, then writes"]
 async fn of_two_processes_that_mark_a_ledger_at_the_same_moment_one_is_refused() {
     for _ in 0..10 {
         each_store(async |store| {
@@ -863,7 +860,6 @@ async fn of_two_processes_that_mark_a_ledger_at_the_same_moment_one_is_refused()
 }
 
 #[tokio::test]
-#[ignore = "bug: mark_simulated does not look for entries"]
 async fn a_ledger_with_entries_can_no_longer_become_simulated() {
     each_store(async |store| {
         let ledger = store.open();
@@ -874,7 +870,6 @@ async fn a_ledger_with_entries_can_no_longer_become_simulated() {
 }
 
 #[tokio::test]
-#[ignore = "bug: the town's counter overflows, then no settlement is written"]
 async fn an_absurd_count_of_tokens_stops_nobody_elses_settlement() {
     each_store(async |store| {
         let ledger = store.open();
@@ -1091,7 +1086,7 @@ mod sqlite {
     use passerelle::ledger::SqliteSettings;
 
     use super::*;
-    use crate::support::ledgers::{Folder, sqlite_settings};
+    use crate::support::ledgers::{Folder, open_when_free, sqlite_settings};
 
     #[test]
     fn a_ledger_serves_one_process_at_a_time() {
@@ -1103,7 +1098,7 @@ mod sqlite {
         drop(first);
         assert!(refused(), "a clone still serves");
         drop(clone);
-        Ledger::open_sqlite(&sqlite_settings(&folder)).unwrap();
+        open_when_free(&sqlite_settings(&folder));
     }
 
     #[tokio::test]
@@ -1160,7 +1155,6 @@ mod sqlite {
     }
 
     #[tokio::test]
-    #[ignore = "bug: the lock ends before the writer"]
     async fn a_ledger_given_up_with_writes_on_their_way_is_not_served_twice() {
         let folder = Folder::new();
         let settings = SqliteSettings { batch: 1, ..sqlite_settings(&folder) };
@@ -1169,12 +1163,7 @@ mod sqlite {
         let _answers: Vec<_> = (0..500).map(|_| question("emile").ask(&ledger).now_or_never()).collect();
         let _answer = ledger.settle(hold.answered(1, 1)).now_or_never();
         drop(ledger);
-        let next = loop {
-            match Ledger::open_sqlite(&settings) {
-                Err(StoreError::InUse(_)) => std::thread::yield_now(),
-                opened => break opened.unwrap(),
-            }
-        };
+        let next = open_when_free(&settings);
         let open = i64::try_from(next.gauges().unwrap().open_reservations).unwrap();
         assert_eq!(standing(&next, "emile", Limit::QuestionsPerDay, at(MORNING)).await, (0, open));
         question("lucie").answered(&next, 1, 1).await;

@@ -11,7 +11,7 @@ mod chat;
 mod configuration;
 mod disconnect;
 mod failures;
-//ledger
+mod ledger_contract;
 mod privacy;
 mod process;
 mod quota;

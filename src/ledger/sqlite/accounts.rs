@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::ledger::{Charge, ReservationRequest, Totals};
+use crate::ledger::{ReservationRequest, Totals, bounded};
 use crate::quota::{Limit, Refusal, Window};
 
 /// The account of the whole town.
@@ -40,10 +40,6 @@ pub(super) struct Holding {
     pub(super) euro_nanos: i64,
 }
 
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
 impl Holding {
     pub(super) fn of(request: &ReservationRequest) -> Self {
         Self {
@@ -51,7 +47,7 @@ impl Holding {
             day: request.windows.day.label.clone(),
             month: request.windows.month.label.clone(),
             year: request.windows.year.label.clone(),
-            tokens: signed(request.ceiling.tokens),
+            tokens: bounded(request.ceiling.tokens),
             euro_nanos: request.ceiling.euro_nanos,
         }
     }
@@ -63,12 +59,6 @@ impl Holding {
     fn accounts(&self) -> [(&str, &str); 4] {
         [(&self.resident, &self.day), (&self.resident, &self.month), (TOWN, &self.month), (TOWN, &self.year)]
     }
-}
-
-fn add(to: &mut Totals, amount: Totals, sign: i64) {
-    to.questions = to.questions.saturating_add(sign * amount.questions);
-    to.tokens = to.tokens.saturating_add(sign * amount.tokens);
-    to.euro_nanos = to.euro_nanos.saturating_add(sign.saturating_mul(amount.euro_nanos));
 }
 
 impl Accounts {
@@ -113,10 +103,10 @@ impl Accounts {
         let (allowance, envelope) = (&request.allowance, &request.envelope);
         let euros = |totals: &Totals| totals.euro_nanos;
         let checks: [Check<'_>; 5] = [
-            (&holding.resident, &windows.day, Limit::QuestionsPerDay, signed(allowance.questions_per_day), |t| {
+            (&holding.resident, &windows.day, Limit::QuestionsPerDay, bounded(allowance.questions_per_day), |t| {
                 t.questions
             }),
-            (&holding.resident, &windows.day, Limit::TokensPerDay, signed(allowance.tokens_per_day), |t| t.tokens),
+            (&holding.resident, &windows.day, Limit::TokensPerDay, bounded(allowance.tokens_per_day), |t| t.tokens),
             (&holding.resident, &windows.month, Limit::EurosPerMonth, allowance.euro_nanos_per_month, euros),
             (TOWN, &windows.month, Limit::TownEurosPerMonth, envelope.euro_nanos_per_month, euros),
             (TOWN, &windows.year, Limit::TownEurosPerYear, envelope.euro_nanos_per_year, euros),
@@ -129,27 +119,24 @@ impl Accounts {
             }
         }
         for (account, window) in holding.accounts() {
-            add(&mut self.get(connection, account, window)?.held, amount, 1);
+            self.get(connection, account, window)?.held.add(amount);
         }
         Ok(Ok(holding))
     }
 
-    /// Gives a hold back and charges what was used, in the windows of admission.
-    pub(super) fn charge(
-        &mut self,
-        connection: &Connection,
-        holding: &Holding,
-        charge: Charge,
-    ) -> rusqlite::Result<()> {
-        let used = Totals {
-            questions: signed(charge.questions),
-            tokens: signed(charge.tokens),
-            euro_nanos: charge.euro_nanos,
-        };
+    /// Gives a hold back.
+    pub(super) fn release(&mut self, connection: &Connection, holding: &Holding) -> rusqlite::Result<()> {
         for (account, window) in holding.accounts() {
-            let known = self.get(connection, account, window)?;
-            add(&mut known.held, holding.totals(), -1);
-            add(&mut known.used, used, 1);
+            self.get(connection, account, window)?.held.subtract(holding.totals());
+        }
+        Ok(())
+    }
+
+    /// Gives a hold back and charges what was used, in the windows of admission.
+    pub(super) fn charge(&mut self, connection: &Connection, holding: &Holding, used: Totals) -> rusqlite::Result<()> {
+        self.release(connection, holding)?;
+        for (account, window) in holding.accounts() {
+            self.get(connection, account, window)?.used.add(used);
             connection
                 .prepare_cached(
                     "INSERT INTO counters (account, window, questions, tokens, euro_nanos) VALUES (?1, ?2, ?3, ?4, ?5)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::{accounts, unavailable};
 use crate::ledger::{Entry, ReportData, ResidentUse, Rollup, RollupKey, StoreError};
@@ -22,6 +22,22 @@ pub(super) fn set_meta(connection: &Connection, key: &str, value: &str) -> rusql
         )?
         .execute([key, value])?;
     Ok(())
+}
+
+/// Marks the database, unless it is marked or holds entries (which are then real ones); gives what it holds.
+pub(super) fn mark_simulated(connection: &mut Connection, simulated: bool) -> rusqlite::Result<bool> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let marked = match meta(&transaction, "simulated")? {
+        Some(value) => value == "true",
+        None => {
+            let used: bool = transaction.query_row("SELECT EXISTS (SELECT 1 FROM entries)", [], |row| row.get(0))?;
+            let kind = simulated && !used;
+            set_meta(&transaction, "simulated", &kind.to_string())?;
+            kind
+        }
+    };
+    transaction.commit()?;
+    Ok(marked)
 }
 
 pub(super) fn rollup_seq(connection: &Connection) -> rusqlite::Result<u64> {

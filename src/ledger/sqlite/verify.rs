@@ -38,17 +38,14 @@ impl Checker {
         self.previous = hash.try_into().unwrap_or(expected);
         match read::parse_entry(seq, body) {
             Ok(entry) => {
-                let charged = entry.charged;
+                let town = "town".to_owned();
                 for (account, window) in [
-                    (&entry.resident[..], &entry.day),
+                    (&entry.resident, &entry.day),
                     (&entry.resident, &entry.month),
-                    ("town", &entry.month),
-                    ("town", &entry.year),
+                    (&town, &entry.month),
+                    (&town, &entry.year),
                 ] {
-                    let sum = self.sums.entry((account.to_owned(), window.clone())).or_default();
-                    sum.questions += i64::try_from(charged.questions).unwrap_or(i64::MAX);
-                    sum.tokens += i64::try_from(charged.tokens).unwrap_or(i64::MAX);
-                    sum.euro_nanos += charged.euro_nanos;
+                    self.sums.entry((account.clone(), window.clone())).or_default().add(Totals::of(entry.charged));
                 }
             }
             Err(error) => self.finding(error.to_string()),

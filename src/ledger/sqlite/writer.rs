@@ -4,33 +4,32 @@
 //! The queue is bounded; when it is full a write is refused, not delayed without end.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
-use super::accounts::{Accounts, Holding};
+use super::accounts::Accounts;
+use super::batch::Batch;
 use super::{read, unavailable};
-use crate::ledger::{
-    ChainHead, Charge, Decision, Entry, Reservation, ReservationRequest, Rollup, RollupKey, Settlement, StoreError,
-    chain, micros,
-};
-use crate::quota::Refusal;
+use crate::ledger::{ChainHead, Decision, Entry, ReservationRequest, Rollup, RollupKey, Settlement, StoreError};
 
 /// The writer brings the aggregates up to date when it was idle for this long, …
 const ROLLUP_IDLE: Duration = Duration::from_secs(1);
 /// … or after this many entries. The report adds what is missing.
 const ROLLUP_ENTRIES: u64 = 1_000;
-/// Reservations resolved by one sweep; more wait for the next.
-const SWEEP_LIMIT: u64 = 1_000;
+/// How long `close` waits between two looks at a queue that is full.
+const CLOSE_PAUSE: Duration = Duration::from_millis(10);
 
-type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
-enum Command {
+/// What the writer is asked to do.
+pub(super) enum Command {
     Reserve(Box<ReservationRequest>, Reply<Decision>),
     Settle(Box<Settlement>, Reply<()>),
     Sweep(Timestamp, Reply<u64>),
@@ -46,14 +45,22 @@ pub(super) struct WriterHandle {
 }
 
 impl WriterHandle {
-    pub(super) fn start(connection: Connection, queue: usize, batch: usize) -> Result<Self, StoreError> {
+    /// Starts the thread. It owns the lock on the file: nobody else serves from it while a write may still come.
+    pub(super) fn start(connection: Connection, lock: File, queue: usize, batch: usize) -> Result<Self, StoreError> {
         let (commands, received) = sync_channel(queue);
         let depth = Arc::new(AtomicU64::new(0));
         let mut writer = Writer::new(connection, batch.max(1))?;
         let waiting = Arc::clone(&depth);
         std::thread::Builder::new()
             .name("ledger-writer".to_owned())
-            .spawn(move || writer.run(&received, &waiting))
+            .spawn(move || {
+                let (closers, flushed) = writer.run(&received, &waiting);
+                drop(writer);
+                drop(lock);
+                for closer in closers {
+                    let _gone = closer.send(flushed.clone());
+                }
+            })
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Self { commands, depth })
     }
@@ -97,14 +104,19 @@ impl WriterHandle {
     }
 
     pub(super) async fn close(&self) -> Result<(), StoreError> {
-        self.ask(Command::Close).await
+        loop {
+            match self.ask(Command::Close).await {
+                Err(StoreError::Busy) => tokio::time::sleep(CLOSE_PAUSE).await,
+                closed => return closed,
+            }
+        }
     }
 }
 
 /// An answer that waits for the commit.
-type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+pub(super) type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
-fn answer<T: Send + 'static>(reply: Reply<T>, result: Result<T, StoreError>) -> Answer {
+pub(super) fn answer<T: Send + 'static>(reply: Reply<T>, result: Result<T, StoreError>) -> Answer {
     Box::new(move |committed| {
         // A waiter that has gone needs no answer; a hold it would have had stays until its lease ends.
         let _gone = reply.send(committed.and(result));
@@ -121,6 +133,8 @@ struct Writer {
     rolled_up: u64,
     /// Entries added to `rollups` since they were last written.
     dirty: u64,
+    /// An entry could not be added: the rollups are to be made again from what is stored.
+    behind: bool,
 }
 
 impl Writer {
@@ -134,6 +148,7 @@ impl Writer {
             rollups: HashMap::new(),
             rolled_up,
             dirty: 0,
+            behind: false,
         };
         writer.head = writer.read_head().map_err(|error| unavailable(&error))?;
         writer.catch_up()?;
@@ -147,9 +162,12 @@ impl Writer {
         Ok(last.optional()?.unwrap_or_default())
     }
 
-    /// Adds the entries that the stored rollups do not hold yet: at most those of the last moments before a crash.
+    /// Makes the rollups again from the stored ones and the entries that those do not hold yet: at most the last
+    /// moments before a crash.
     fn catch_up(&mut self) -> Result<(), StoreError> {
         self.rollups.clear();
+        self.rolled_up = read::rollup_seq(&self.connection).map_err(|error| unavailable(&error))?;
+        self.dirty = 0;
         let mut missing = Vec::new();
         read::scan(&self.connection, self.rolled_up, |seq, body, _| {
             missing.push((seq, read::parse_entry(seq, body)?));
@@ -158,6 +176,7 @@ impl Writer {
         for (seq, entry) in missing {
             self.roll_up(seq, &entry)?;
         }
+        self.behind = false;
         Ok(())
     }
 
@@ -173,8 +192,11 @@ impl Writer {
         Ok(())
     }
 
-    fn run(&mut self, received: &Receiver<Command>, depth: &AtomicU64) {
-        loop {
+    /// Works until it is asked to close or nobody can ask any more; gives those who wait for the end, and whether the
+    /// last aggregates were written.
+    fn run(&mut self, received: &Receiver<Command>, depth: &AtomicU64) -> (Vec<Reply<()>>, Result<(), StoreError>) {
+        let mut closers = Vec::new();
+        while closers.is_empty() {
             let first = match received.recv_timeout(ROLLUP_IDLE) {
                 Ok(command) => Some(command),
                 Err(RecvTimeoutError::Timeout) => None,
@@ -182,25 +204,23 @@ impl Writer {
             };
             let idle = first.is_none();
             let waiting = std::iter::from_fn(|| received.try_recv().ok());
-            let commands: Vec<Command> = first.into_iter().chain(waiting).take(self.batch).collect();
-            depth.fetch_sub(u64::try_from(commands.len()).unwrap_or(0), Ordering::Relaxed);
-            let (closing, commands): (Vec<_>, Vec<_>) =
-                commands.into_iter().partition(|command| matches!(command, Command::Close(_)));
+            let mut commands = Vec::new();
+            for command in first.into_iter().chain(waiting).take(self.batch) {
+                depth.fetch_sub(1, Ordering::Relaxed);
+                match command {
+                    Command::Close(reply) => closers.push(reply),
+                    command => commands.push(command),
+                }
+            }
             if !commands.is_empty() {
                 self.write(commands);
             }
-            if self.dirty > 0 && (idle || !closing.is_empty() || self.dirty >= ROLLUP_ENTRIES) {
-                self.flush_rollups();
-            }
-            if !closing.is_empty() {
-                for command in closing {
-                    if let Command::Close(reply) = command {
-                        let _gone = reply.send(Ok(()));
-                    }
-                }
-                break;
+            if idle || self.dirty >= ROLLUP_ENTRIES {
+                // Told in the log and tried again at the next turn.
+                let _tried_again = self.flush_rollups();
             }
         }
+        (closers, self.flush_rollups())
     }
 
     /// Writes one batch in one commit.
@@ -213,8 +233,12 @@ impl Writer {
             Ok(head) => {
                 self.head = *head;
                 for (seq, entry) in appended {
+                    if self.behind {
+                        break;
+                    }
                     if let Err(error) = self.roll_up(seq, &entry) {
                         tracing::error!(%error, "a rollup could not be read");
+                        self.behind = true;
                     }
                 }
             }
@@ -245,7 +269,7 @@ impl Writer {
                 return Err(unavailable(&error));
             }
         };
-        let mut batch = Batch { transaction: &transaction, accounts: &mut self.accounts, head: self.head, appended };
+        let mut batch = Batch::new(&transaction, &mut self.accounts, self.head, appended);
         let mut failure = None;
         for command in commands {
             if failure.is_some() {
@@ -254,7 +278,7 @@ impl Writer {
                 failure = Some(unavailable(&error));
             }
         }
-        let head = batch.head;
+        let head = batch.head();
         match failure {
             // Dropping the transaction rolls everything back.
             Some(error) => Err(error),
@@ -262,17 +286,22 @@ impl Writer {
         }
     }
 
-    fn flush_rollups(&mut self) {
-        match self.try_flush_rollups() {
+    fn flush_rollups(&mut self) -> Result<(), StoreError> {
+        let result = if self.behind { self.catch_up() } else { Ok(()) }.and_then(|()| self.try_flush_rollups());
+        match &result {
             Ok(()) => {
                 self.dirty = 0;
                 self.rollups.clear();
             }
             Err(error) => tracing::error!(%error, "the aggregates could not be written and will be tried again"),
         }
+        result
     }
 
     fn try_flush_rollups(&mut self) -> Result<(), StoreError> {
+        if self.dirty == 0 {
+            return Ok(());
+        }
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -293,14 +322,6 @@ impl Writer {
     }
 }
 
-/// One commit in the making.
-struct Batch<'a> {
-    transaction: &'a Transaction<'a>,
-    accounts: &'a mut Accounts,
-    head: ChainHead,
-    appended: &'a mut Vec<(u64, Entry)>,
-}
-
 /// Gives a command the error of the batch it could not join.
 fn refuse(command: Command, answers: &mut Vec<Answer>) {
     let lost = || StoreError::Unavailable("the batch failed".to_owned());
@@ -310,163 +331,4 @@ fn refuse(command: Command, answers: &mut Vec<Answer>) {
         Command::Sweep(_, reply) => answers.push(answer(reply, Err(lost()))),
         Command::Refusal(..) => {}
     }
-}
-
-impl Batch<'_> {
-    /// Carries one command out. An error is the store's and fails the whole batch; a refusal is an answer.
-    fn run(&mut self, command: Command, answers: &mut Vec<Answer>) -> rusqlite::Result<()> {
-        match command {
-            Command::Reserve(request, reply) => match self.reserve(&request) {
-                // The hold comes into being with the commit, not before.
-                Ok(Ok(())) => answers.push(Box::new(move |committed| {
-                    let _gone = reply.send(committed.map(|()| Decision::Held(Reservation::new(request.entry.id))));
-                })),
-                Ok(Err(refusal)) => answers.push(answer(reply, Ok(Decision::Refused(refusal)))),
-                Err(error) => {
-                    answers.push(answer(reply, Err(unavailable(&error))));
-                    return Err(error);
-                }
-            },
-            Command::Settle(settlement, reply) => match self.settle(&settlement) {
-                Ok(true) => answers.push(answer(reply, Ok(()))),
-                Ok(false) => answers.push(answer(reply, Err(StoreError::AlreadyResolved))),
-                Err(error) => {
-                    answers.push(answer(reply, Err(unavailable(&error))));
-                    return Err(error);
-                }
-            },
-            Command::Sweep(now, reply) => match self.sweep(now) {
-                Ok(expired) => answers.push(answer(reply, Ok(expired))),
-                Err(error) => {
-                    answers.push(answer(reply, Err(unavailable(&error))));
-                    return Err(error);
-                }
-            },
-            Command::Refusal(day, reason) => {
-                self.transaction
-                    .prepare_cached(
-                        "INSERT INTO refusals (day, reason, count) VALUES (?1, ?2, 1)
-                         ON CONFLICT (day, reason) DO UPDATE SET count = count + 1",
-                    )?
-                    .execute([&day, reason])?;
-            }
-            Command::Close(reply) => answers.push(answer(reply, Ok(()))),
-        }
-        Ok(())
-    }
-
-    fn reserve(&mut self, request: &ReservationRequest) -> rusqlite::Result<Result<(), Refusal>> {
-        let holding = match self.accounts.hold(self.transaction, request)? {
-            Ok(holding) => holding,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        let expires_at =
-            micros(request.now).saturating_add(i64::try_from(request.lease.as_micros()).unwrap_or(i64::MAX));
-        let entry = json(&request.entry)?;
-        self.transaction
-            .prepare_cached(
-                "INSERT INTO reservations (id, resident_id, day, month, year, tokens, euro_nanos, expires_at, entry)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            )?
-            .execute(params![
-                request.entry.id,
-                holding.resident,
-                holding.day,
-                holding.month,
-                holding.year,
-                holding.tokens,
-                holding.euro_nanos,
-                expires_at,
-                entry
-            ])?;
-        Ok(Ok(()))
-    }
-
-    /// Takes an open reservation away; `None` when it was resolved before.
-    fn take(&self, id: &str) -> rusqlite::Result<Option<Holding>> {
-        self.transaction
-            .prepare_cached(
-                "DELETE FROM reservations WHERE id = ?1 RETURNING resident_id, day, month, year, tokens, euro_nanos",
-            )?
-            .query_row([id], |row| {
-                Ok(Holding {
-                    resident: row.get(0)?,
-                    day: row.get(1)?,
-                    month: row.get(2)?,
-                    year: row.get(3)?,
-                    tokens: row.get(4)?,
-                    euro_nanos: row.get(5)?,
-                })
-            })
-            .optional()
-    }
-
-    fn settle(&mut self, settlement: &Settlement) -> rusqlite::Result<bool> {
-        // The counters are loaded before the hold is taken away, so that it is given back exactly once.
-        self.preload(&settlement.reservation)?;
-        let Some(holding) = self.take(&settlement.reservation)? else { return Ok(false) };
-        let mut sum = Charge::default();
-        for entry in &settlement.entries {
-            sum.questions += entry.charged.questions;
-            sum.tokens += entry.charged.tokens;
-            sum.euro_nanos += entry.charged.euro_nanos;
-            self.append(entry)?;
-        }
-        self.accounts.charge(self.transaction, &holding, sum)?;
-        Ok(true)
-    }
-
-    fn preload(&mut self, reservation: &str) -> rusqlite::Result<()> {
-        let found = self
-            .transaction
-            .prepare_cached("SELECT resident_id, day, month, year FROM reservations WHERE id = ?1")?
-            .query_row([reservation], |row| {
-                Ok(Holding {
-                    resident: row.get(0)?,
-                    day: row.get(1)?,
-                    month: row.get(2)?,
-                    year: row.get(3)?,
-                    tokens: 0,
-                    euro_nanos: 0,
-                })
-            })
-            .optional()?;
-        found.map_or(Ok(()), |holding| self.accounts.load(self.transaction, &holding))
-    }
-
-    fn sweep(&mut self, now: Timestamp) -> rusqlite::Result<u64> {
-        let expired: Vec<(String, String)> = {
-            let mut statement = self.transaction.prepare_cached(
-                "SELECT id, entry FROM reservations WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2",
-            )?;
-            let rows = statement.query_map(params![micros(now), SWEEP_LIMIT], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            rows.collect::<rusqlite::Result<_>>()?
-        };
-        let mut resolved = 0;
-        for (id, body) in expired {
-            let Ok(mut entry) = serde_json::from_str::<Entry>(&body) else {
-                tracing::error!(reservation.id = %id, "a reservation cannot be read and stays held");
-                continue;
-            };
-            entry.ended_at = micros(now);
-            let settlement = Settlement { reservation: id, entries: vec![entry] };
-            resolved += u64::from(self.settle(&settlement)?);
-        }
-        Ok(resolved)
-    }
-
-    fn append(&mut self, entry: &Entry) -> rusqlite::Result<()> {
-        let body = json(entry)?;
-        let next = ChainHead { seq: self.head.seq + 1, hash: chain::link(&self.head.hash, &body) };
-        self.transaction
-            .prepare_cached("INSERT INTO entries (seq, body, hash) VALUES (?1, ?2, ?3)")?
-            .execute(params![next.seq, body, next.hash.as_slice()])?;
-        self.head = next;
-        self.appended.push((next.seq, entry.clone()));
-        Ok(())
-    }
-}
-
-fn json(entry: &Entry) -> rusqlite::Result<String> {
-    serde_json::to_string(entry).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }

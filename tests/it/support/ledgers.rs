@@ -56,7 +56,7 @@ impl Store {
     /// Opens the ledger as the process that serves.
     pub fn open(&self) -> Ledger {
         match self {
-            Self::Sqlite(folder) => Ledger::open_sqlite(&sqlite_settings(folder)).unwrap(),
+            Self::Sqlite(folder) => open_when_free(&sqlite_settings(folder)),
         }
     }
 
@@ -64,6 +64,19 @@ impl Store {
     pub fn open_beside(&self) -> Ledger {
         match self {
             Self::Sqlite(folder) => Ledger::open_sqlite_beside(&folder.ledger()).unwrap(),
+        }
+    }
+}
+
+/// Opens a ledger that was given up a moment ago: its writer first writes what it was handed, and only then lets go.
+pub fn open_when_free(settings: &SqliteSettings) -> Ledger {
+    let patience = std::time::Duration::from_secs(10);
+    let clock = passerelle::clock::Clock::system();
+    let start = clock.tick();
+    loop {
+        match Ledger::open_sqlite(settings) {
+            Err(StoreError::InUse(_)) if clock.tick().since(start) < patience => std::thread::yield_now(),
+            opened => return opened.unwrap(),
         }
     }
 }
