@@ -1,4 +1,4 @@
-//! What an operator decided: files and environment, read into [`RawConfig`](raw::RawConfig), checked into [`Config`].
+//! What an operator decided: files and environment, read as they are written, checked into [`Config`].
 //!
 //! A [`Config`] is true: amounts and durations are typed, names resolve, secrets are there. Every mistake is reported
 //! at once, with the path of its key. It must not open listeners, stores or connections.
