@@ -138,3 +138,23 @@ async fn a_store_that_cannot_be_written_stops_questions_before_the_vendor_and_re
     assert_eq!(gateway.ask(&key, "gpt-6-luna", "x", false).await.status, 200);
     gateway.settled().await;
 }
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_settled_at_once_is_settled_as_soon_as_the_store_can_be_written() {
+    let gateway = TestGateway::start().await;
+    let key = gateway.resident();
+    gateway.openai.script([Step::Stream { pieces: 5, gap: Duration::from_millis(10), end: End::Proper }]);
+    let blocker = rusqlite::Connection::open(gateway.folder.join("ledger.sqlite")).unwrap();
+    let (answer, ()) = tokio::join!(gateway.ask(&key, "gpt-6-luna", "x", true), async {
+        while gateway.openai.calls().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    });
+    assert!(answer.text().ends_with("data: [DONE]\n\n"), "the resident has the answer all the same");
+    assert_eq!(gateway.ledger().gauges().unwrap().open_reservations, 1);
+    blocker.execute_batch("ROLLBACK").unwrap();
+    gateway.settled().await;
+    let entries = gateway.entries();
+    assert_eq!((entries.len(), entries[0].charged.tokens), (1, 15));
+}

@@ -39,7 +39,7 @@ pub struct ClientPool {
 }
 
 /// Counts one open call on a shard until it is dropped.
-struct ShardGuard(Arc<Shard>);
+pub(super) struct ShardGuard(Arc<Shard>);
 
 impl Drop for ShardGuard {
     fn drop(&mut self) {
@@ -60,7 +60,7 @@ impl ClientPool {
         self.shards.iter().filter(|shard| shard.client.get().is_some()).count()
     }
 
-    fn take(&self) -> Result<(reqwest::Client, ShardGuard), ProviderError> {
+    pub(super) fn take(&self) -> Result<(reqwest::Client, ShardGuard), ProviderError> {
         let free = |shard: &&Arc<Shard>| {
             let taken = shard.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
                 (open < STREAMS_PER_SHARD).then_some(open + 1)

@@ -44,6 +44,16 @@ async fn last_error(pauses: Vec<Duration>) -> Option<ErrorKind> {
         .pop()
 }
 
+#[test]
+fn more_streams_than_one_connection_takes_are_spread_over_several_clients() {
+    let pool = ClientPool::new(SECOND);
+    let open: Vec<_> = (0..250).map(|_| pool.take().unwrap()).collect();
+    assert_eq!(pool.shards_built(), 3, "90 streams a client, where vendors allow 100 a connection");
+    drop(open);
+    let again: Vec<_> = (0..250).map(|_| pool.take().unwrap()).collect();
+    assert_eq!((again.len(), pool.shards_built()), (250, 3), "what is free is used again");
+}
+
 #[tokio::test(start_paused = true)]
 async fn each_deadline_names_itself() {
     assert_eq!(last_error(vec![SECOND; 5]).await, None);
