@@ -70,3 +70,26 @@ async fn without_a_european_host_the_question_is_refused_not_sent() {
     }
     assert_eq!(gateway.entries()[0].probability_ppm, Some(1_000_000));
 }
+
+#[tokio::test]
+async fn a_compatible_host_needs_a_catalogue_file_and_no_code() {
+    let vendor = crate::support::Vendor::openai().await;
+    let catalogue = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/maison.toml");
+    let gateway = TestGateway::with(&format!(
+        "[providers.maison]\nenabled = true\nhosts = [\"global\"]\ncatalogue = \"{catalogue}\"\nbase_url = \"{}\"\n[plans.resident]\nhosts = \"eu\"",
+        vendor.base_url
+    ))
+    .await;
+    let key = gateway.resident();
+    for stream in [false, true] {
+        let answer = gateway.ask(&key, "maison/petit-modele", "x", stream).await;
+        assert_eq!((answer.status.as_u16(), answer.header("x-passerelle-provider")), (200, Some("maison")));
+    }
+    let call = vendor.calls().pop().unwrap();
+    assert!(!call.headers.contains_key("authorization"), "a host without a key gets none");
+    assert_eq!((&call.body["model"], &call.body["max_tokens"]), (&json!("petit-modele"), &json!(100)));
+    assert!(call.body.get("safety_identifier").is_none() && call.body.get("store").is_none());
+    let entry = gateway.entries().pop().unwrap();
+    assert_eq!((entry.currency.as_str(), entry.cost_nanos, entry.cost_euro_nanos), ("EUR", Some(5_000), Some(5_000)));
+    gateway.settled().await;
+}
