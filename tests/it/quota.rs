@@ -58,7 +58,7 @@ async fn thirty_at_once_on_a_quota_of_ten_reach_the_vendor_ten_times() {
 
 #[tokio::test]
 async fn euros_are_held_at_the_ceiling_and_given_back() {
-    // A question to gpt-6-luna holds at most (about 170 bytes × 0.125 + 100 tokens × 0.50) / 1.172 a million: 0.0000608 EUR.
+    // A question to gpt-6-luna holds at most (about 170 bytes × 0.125 + 100 tokens × 0.50) / 1.1684 a million: 0.000061 EUR.
     let gateway = TestGateway::with("[plans.resident]\neuros_per_month = \"0.0001\"").await;
     let key = gateway.resident();
     gateway.openai.script([Step::Stream { pieces: 2, gap: Duration::from_millis(100), end: End::Proper }]);
