@@ -85,6 +85,8 @@ pub struct ProviderConfig {
     pub id: ProviderId,
     /// The vendor's key.
     pub api_key: SecretString,
+    /// The vendor's project or workspace, by the operator's name for it.
+    pub account: Option<String>,
     /// Hosts that may be called, in order of preference.
     pub hosts: Vec<String>,
 }

@@ -29,7 +29,7 @@ pub use route::{Leg, Routed};
 pub use settle::Settled;
 
 use crate::clock::{Clock, Tick};
-use crate::config::{Config, RouteConfig};
+use crate::config::{Config, ProviderConfig, RouteConfig};
 use crate::identity::{Authenticated, InstanceSecret};
 use crate::ledger::{Ledger, StoreError};
 use crate::quota::{Calendar, Envelope, RateGuard, RateRefusal, RateState, Refusal};
@@ -66,7 +66,7 @@ pub enum PipelineError {
         /// The vendor of the last attempt.
         provider: ProviderId,
         /// What happened there.
-        error: ProviderError,
+        error: Box<ProviderError>,
     },
     /// The process is stopping.
     #[error("shutting down")]
@@ -135,7 +135,7 @@ pub enum Delivery {
 pub struct Pipeline {
     catalogue: Arc<Catalogue>,
     routes: BTreeMap<String, RouteConfig>,
-    hosts: BTreeMap<ProviderId, Vec<String>>,
+    providers: BTreeMap<ProviderId, ProviderConfig>,
     upstreams: BTreeMap<ProviderId, Upstream>,
     rates: BTreeMap<String, RateGuard>,
     exchange_rates: Arc<ExchangeRates>,
@@ -154,7 +154,7 @@ pub struct Pipeline {
 impl Pipeline {
     /// Builds the pipeline from the configuration and the process's parts.
     pub fn new(config: &Config, secret: InstanceSecret, ledger: Ledger, clock: Clock, shutdown: Shutdown) -> Self {
-        let upstream = |provider: &crate::config::ProviderConfig| {
+        let upstream = |provider: &ProviderConfig| {
             let dialect = config.catalogue.provider(&provider.id)?.dialect;
             let transport = &config.upstream.transport;
             Some((
@@ -165,7 +165,7 @@ impl Pipeline {
         Self {
             catalogue: Arc::clone(&config.catalogue),
             routes: config.routes.clone(),
-            hosts: config.providers.iter().map(|provider| (provider.id.clone(), provider.hosts.clone())).collect(),
+            providers: config.providers.iter().map(|provider| (provider.id.clone(), provider.clone())).collect(),
             upstreams: config.providers.iter().filter_map(upstream).collect(),
             rates: config
                 .plans

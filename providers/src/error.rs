@@ -83,12 +83,22 @@ pub struct ProviderError {
     pub code: Option<String>,
     /// How long the vendor asks us to wait.
     pub retry_after: Option<Duration>,
+    /// The vendor's id of the request, where it answered at all.
+    pub upstream_request_id: Option<String>,
 }
 
 impl ProviderError {
     /// A failure of our own making, with a fixed sentence.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, status: None, message: message.into(), param: None, code: None, retry_after: None }
+        Self {
+            kind,
+            status: None,
+            message: message.into(),
+            param: None,
+            code: None,
+            retry_after: None,
+            upstream_request_id: None,
+        }
     }
 
     /// True when the vendor cannot have billed the attempt: it never left, or was refused with a status.

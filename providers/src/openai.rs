@@ -187,6 +187,7 @@ pub(crate) fn facts_of(answer: &Value) -> Result<AnswerFacts, ProviderError> {
     Ok(AnswerFacts {
         response_model: text("model"),
         upstream_id: text("id"),
+        upstream_request_id: None,
         finish_reason: choices.first().and_then(|choice| choice.get("finish_reason")?.as_str()).map(str::to_owned),
         usage: answer.get("usage").and_then(ReportedUsage::from_chat),
         service_tier: text("service_tier"),

@@ -21,6 +21,8 @@ pub struct AnswerFacts {
     pub response_model: Option<String>,
     /// The vendor's id of the answer.
     pub upstream_id: Option<String>,
+    /// The vendor's id of the request, from the head of its answer.
+    pub upstream_request_id: Option<String>,
     /// Why it ended, in OpenAI's words.
     pub finish_reason: Option<String>,
     /// The vendor's usage; absent is not zero.
@@ -90,8 +92,9 @@ pub const DONE_FRAME: &[u8] = b"data: [DONE]\n\n";
 const END_GRACE: Duration = Duration::from_millis(20);
 
 impl ChatStream {
-    pub(crate) fn new(body: BodyStream, decoder: Decoder) -> Self {
-        Self { body, splitter: FrameSplitter::new(), decoder, facts: AnswerFacts::default(), done: false, ended: false }
+    pub(crate) fn new(body: BodyStream, decoder: Decoder, upstream_request_id: Option<String>) -> Self {
+        let facts = AnswerFacts { upstream_request_id, ..AnswerFacts::default() };
+        Self { body, splitter: FrameSplitter::new(), decoder, facts, done: false, ended: false }
     }
 
     /// What is known so far.
@@ -179,6 +182,7 @@ pub(crate) fn error_event(value: &serde_json::Value) -> ProviderError {
         param: None,
         code: body.code,
         retry_after: None,
+        upstream_request_id: None,
     }
 }
 

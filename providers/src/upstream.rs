@@ -161,11 +161,10 @@ impl Upstream {
             request_id: call.request_id,
         };
         let response = self.service.clone().oneshot(request).await?;
+        let upstream_request_id = request_id(&response.headers);
         if call.stream {
-            return Ok(ChatReply::Stream(ChatStream::new(
-                response.body,
-                Decoder::new(self.dialect, call.include_usage),
-            )));
+            let decoder = Decoder::new(self.dialect, call.include_usage);
+            return Ok(ChatReply::Stream(ChatStream::new(response.body, decoder, upstream_request_id)));
         }
         let mut body = BytesMut::new();
         let mut chunks = response.body;
@@ -176,12 +175,24 @@ impl Upstream {
             body.extend_from_slice(&chunk);
         }
         let body = body.freeze();
-        let (body, facts) = match self.dialect {
+        let (body, mut facts) = match self.dialect {
             Dialect::Openai | Dialect::Compatible => openai::decode_answer(&body)?,
             Dialect::Mistral => mistral::decode_answer(&body)?,
         };
+        facts.upstream_request_id = upstream_request_id;
         Ok(ChatReply::Whole(ChatAnswer { body, facts }))
     }
+}
+
+/// Headers in which vendors name a request, the first that is there.
+const REQUEST_ID_HEADERS: &[&str] = &["x-request-id", "mistral-correlation-id", "x-kong-request-id"];
+/// Longer than any vendor's id; what is beyond is no id.
+const MAX_REQUEST_ID_CHARS: usize = 128;
+
+/// The vendor's id of a request, for talking to it about its bill.
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    let value = REQUEST_ID_HEADERS.iter().find_map(|name| headers.get(*name))?.to_str().ok()?;
+    (value.len() <= MAX_REQUEST_ID_CHARS).then(|| value.to_owned())
 }
 
 /// A vendor's refusal: its status, and whichever sentence its body holds.
@@ -198,6 +209,7 @@ pub(crate) fn status_error(dialect: Dialect, status: StatusCode, headers: &Heade
         param: parsed.param,
         code: parsed.code,
         retry_after,
+        upstream_request_id: request_id(headers),
     }
 }
 

@@ -127,6 +127,8 @@ impl Demo {
             ended
         });
         let shown = tokio::select! {
+            // In this order: what was shown to its end and then told to stop has not failed.
+            biased;
             shown = self.show(basket, &stage, &ledger, clock, &shutdown) => shown,
             () = shutdown.begun() => Err(anyhow::anyhow!("stopped before the end of the play: no table").into()),
         };

@@ -250,8 +250,12 @@ fn check_provider(
             format!("is missing: set {variable}, or {}.enabled = false", path("api_key").trim_end_matches(".api_key")),
         );
     }
-    let config =
-        ProviderConfig { id: ProviderId::new(name), api_key: raw.api_key.clone().into(), hosts: raw.hosts.clone() };
+    let config = ProviderConfig {
+        id: ProviderId::new(name),
+        api_key: raw.api_key.clone().into(),
+        account: (!raw.account.is_empty()).then(|| raw.account.clone()),
+        hosts: raw.hosts.clone(),
+    };
     Some((config, catalogue))
 }
 

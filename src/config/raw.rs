@@ -93,6 +93,8 @@ pub(super) struct RawProvider {
     #[serde(default)]
     pub(super) api_key: String,
     #[serde(default)]
+    pub(super) account: String,
+    #[serde(default)]
     pub(super) base_url: String,
     #[serde(default)]
     pub(super) host_urls: BTreeMap<String, String>,

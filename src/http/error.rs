@@ -136,7 +136,7 @@ impl ApiError {
             PipelineError::Rate(refusal) => Self::from_rate(refusal),
             PipelineError::Quota(refusal) => Self::from_refusal(&refusal, calendar),
             PipelineError::Store(error) => error.into(),
-            PipelineError::Provider { error, .. } => Self::from_provider(error),
+            PipelineError::Provider { error, .. } => Self::from_provider(*error),
             PipelineError::ShuttingDown => {
                 let text = "Le service redémarre ; réessayez dans quelques secondes. (The service is restarting.)";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", Some("shutting_down"), text)

@@ -119,6 +119,9 @@ pub struct Entry {
     pub probability_ppm: Option<u32>,
     /// The vendor.
     pub provider: String,
+    /// The vendor's project or workspace that was called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// The host called, by short name.
     pub host: String,
     /// The region that host promises.
@@ -133,6 +136,9 @@ pub struct Entry {
     /// The vendor's id of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream_id: Option<String>,
+    /// The vendor's id of the request, from the head of its answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_request_id: Option<String>,
     /// Why the answer ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish_reason: Option<String>,

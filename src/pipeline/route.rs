@@ -22,6 +22,7 @@ use crate::ledger::{Assignment, Ceiling};
 #[derive(Clone, Debug)]
 pub struct Leg {
     pub(super) provider: ProviderId,
+    pub(super) account: Option<String>,
     pub(super) model: Arc<Model>,
     pub(super) sent_id: Arc<str>,
     pub(super) host: Host,
@@ -104,9 +105,10 @@ fn leg(
     today: Date,
 ) -> Result<Leg, PipelineError> {
     let model = &found.model;
-    let configured = pipeline.hosts.get(&found.provider.id).map(Vec::as_slice).unwrap_or_default();
+    let configured = pipeline.providers.get(&found.provider.id);
     let host = configured
         .iter()
+        .flat_map(|provider| &provider.hosts)
         .filter_map(|id| found.provider.host(id))
         .find(|host| residency.allows(&host.region))
         .ok_or_else(|| PipelineError::OutsideRegion(request.model.clone()))?;
@@ -130,6 +132,7 @@ fn leg(
     };
     Ok(Leg {
         provider: found.provider.id.clone(),
+        account: configured.and_then(|provider| provider.account.clone()),
         model: Arc::clone(model),
         sent_id: Arc::clone(&found.sent_id),
         host: host.clone(),

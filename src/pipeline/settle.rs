@@ -132,7 +132,8 @@ impl Failed {
         attempt: Attempt,
         error: ProviderError,
     ) -> Box<Self> {
-        let failure = PipelineError::Provider { provider: attempt.leg.provider.clone(), error: error.clone() };
+        let failure =
+            PipelineError::Provider { provider: attempt.leg.provider.clone(), error: Box::new(error.clone()) };
         Box::new(Self { admitted, earlier, last: Some((attempt, error)), error: failure })
     }
 
@@ -248,12 +249,14 @@ fn blank_entry(routed: &Routed, leg: &Leg, windows: &Windows, received_at: Times
         assignment: Assignment::Chosen,
         probability_ppm: routed.probability_ppm,
         provider: leg.provider.to_string(),
+        account: leg.account.clone(),
         host: leg.host.id.clone(),
         region: leg.host.region.clone(),
         request_model: routed.request.model.clone(),
         sent_model: leg.sent_id.to_string(),
         response_model: None,
         upstream_id: None,
+        upstream_request_id: None,
         finish_reason: None,
         service_tier: None,
         usage: None,
@@ -333,6 +336,7 @@ impl Attempt {
     fn facts(&self, entry: &mut Entry, facts: &AnswerFacts) {
         entry.response_model.clone_from(&facts.response_model);
         entry.upstream_id.clone_from(&facts.upstream_id);
+        entry.upstream_request_id.clone_from(&facts.upstream_request_id);
         entry.finish_reason.clone_from(&facts.finish_reason);
         entry.service_tier.clone_from(&facts.service_tier);
         entry.output_chars = Some(facts.output_chars);
@@ -394,6 +398,7 @@ impl Attempt {
     fn failed(&self, entry: &mut Entry, error: &ProviderError) {
         entry.error_type = Some(error.kind.label().to_owned());
         entry.http_status = error.status;
+        entry.upstream_request_id.clone_from(&error.upstream_request_id);
         if error.not_billed() {
             entry.outcome = Outcome::Rejected;
             entry.cost_nanos = Some(0);

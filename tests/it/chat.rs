@@ -8,7 +8,7 @@ use crate::support::{Step, TestGateway};
 
 #[tokio::test]
 async fn either_vendor_answers_and_the_entry_says_what_it_cost() {
-    let gateway = TestGateway::start().await;
+    let gateway = TestGateway::with("[providers.openai]\naccount = \"projet-mairie\"").await;
     let key = gateway.resident();
     // gpt-6-luna: 0.10 and 0.50 USD a million; mistral-small: 0.15 and 0.60. 10 + 20 tokens.
     for (model, provider, nanos) in [("gpt-6-luna", "openai", 11_000), ("mistral-small-latest", "mistral_ai", 13_500)] {
@@ -26,6 +26,8 @@ async fn either_vendor_answers_and_the_entry_says_what_it_cost() {
             assert_eq!(entry.assignment, Assignment::Chosen);
             assert_eq!(entry.request_id, answer.header("x-request-id").unwrap());
             assert_eq!(entry.output_chars, Some(8));
+            assert_eq!(entry.upstream_request_id.as_deref(), Some("vendor-request-1"), "what the vendor knows it by");
+            assert_eq!(entry.account.as_deref(), (provider == "openai").then_some("projet-mairie"));
             assert!(entry.cost_euro_nanos.unwrap() <= entry.ceiling_euro_nanos);
         }
     }

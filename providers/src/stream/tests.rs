@@ -10,7 +10,7 @@ fn run(
 ) -> (Vec<u8>, AnswerFacts, Option<ErrorKind>) {
     let (head, tail) = text.as_bytes().split_at(cut.min(text.len()));
     let body = stream::iter([Ok(Bytes::from_static(head)), Ok(Bytes::from_static(tail))]);
-    let mut chat = ChatStream::new(Box::pin(body), Decoder::new(dialect, include_usage));
+    let mut chat = ChatStream::new(Box::pin(body), Decoder::new(dialect, include_usage), None);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         let mut out = Vec::new();

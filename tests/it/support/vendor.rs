@@ -90,7 +90,15 @@ impl Vendor {
     }
 }
 
-async fn answer(State(shared): State<Shared>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(state: State<Shared>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let mistral = state.mistral;
+    let mut response = scripted(state, uri, headers, body).await;
+    let name = if mistral { "mistral-correlation-id" } else { "x-request-id" };
+    response.headers_mut().insert(name, "vendor-request-1".parse().unwrap());
+    response
+}
+
+async fn scripted(State(shared): State<Shared>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let streamed = body["stream"] == true;
     let asked = body["model"].as_str().unwrap_or_default().to_owned();
