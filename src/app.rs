@@ -121,6 +121,7 @@ impl App {
             requests: Arc::new(Semaphore::new(config.server.max_requests)),
             max_body_bytes: config.server.max_body_bytes,
             request_read: config.server.request_read,
+            keep_alive: config.server.keep_alive,
             total_limit: config.upstream.transport.deadlines.total,
             mairie_token: config.mairie_token.clone(),
         };

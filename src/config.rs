@@ -74,6 +74,8 @@ pub struct ServerConfig {
     pub max_requests: usize,
     /// How long a client may take to send its request.
     pub request_read: Duration,
+    /// How long a stream may be silent before a comment keeps it alive.
+    pub keep_alive: Duration,
     /// How long a stop waits.
     pub shutdown: Duration,
 }

@@ -55,6 +55,8 @@ pub struct AppState {
     pub max_body_bytes: usize,
     /// How long a client may take to send its request.
     pub request_read: Duration,
+    /// How long a stream may be silent before a comment keeps it alive.
+    pub keep_alive: Duration,
     /// Longest time a whole call may take: failures count as longer in the report.
     pub total_limit: Duration,
     /// The mairie's token.
@@ -69,11 +71,15 @@ impl FromRef<AppState> for Directory {
 
 /// The residents' listener.
 pub fn public_router(state: AppState) -> Router {
+    let api = Router::new()
+        .route("/chat/completions", post(chat::chat_completions))
+        .route("/models", get(models::list_models))
+        .route("/models/{*id}", get(models::get_model))
+        .route("/usage", get(usage::get_usage));
+    // Clients differ in whether a base address ends in /v1: both work.
     let router = Router::new()
-        .route("/v1/chat/completions", post(chat::chat_completions))
-        .route("/v1/models", get(models::list_models))
-        .route("/v1/models/{*id}", get(models::get_model))
-        .route("/v1/usage", get(usage::get_usage))
+        .nest("/v1", api.clone())
+        .merge(api)
         .route("/openapi.json", get(openapi::openapi_json))
         .route("/", get(openapi::welcome));
     with_layers(router, state)

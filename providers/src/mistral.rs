@@ -4,6 +4,7 @@
 
 mod request;
 mod response;
+mod tool_id;
 
 pub(crate) use request::encode;
 pub(crate) use response::{StreamDecoder, decode_answer};

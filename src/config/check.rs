@@ -134,6 +134,7 @@ fn server(checker: &mut Checker<'_>, raw: &RawServer) -> Option<ServerConfig> {
         max_body_bytes: raw.max_body_bytes,
         max_requests: raw.max_requests,
         request_read: checker.positive("server.request_read_seconds", raw.request_read_seconds),
+        keep_alive: checker.positive("server.keep_alive_seconds", raw.keep_alive_seconds),
         shutdown: Duration::from_secs(raw.shutdown_seconds),
     })
 }

@@ -31,6 +31,7 @@ pub(super) struct RawServer {
     pub(super) max_body_bytes: usize,
     pub(super) max_requests: usize,
     pub(super) request_read_seconds: u64,
+    pub(super) keep_alive_seconds: u64,
     pub(super) shutdown_seconds: u64,
 }
 

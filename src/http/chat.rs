@@ -1,11 +1,15 @@
 //! `POST /v1/chat/completions`.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use futures_util::stream;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc::Receiver;
 
 use super::body::WholeBody;
 use super::error::ApiError;
@@ -14,6 +18,9 @@ use super::{AppState, openapi};
 use crate::identity::Authenticated;
 use crate::pipeline::{ChatOutcome, Delivery, PipelineError};
 use crate::telemetry::metrics;
+
+/// A comment line, without the blank line that would make some clients see an empty event.
+const KEEP_ALIVE: &[u8] = b": ping\n";
 
 /// Counts one open request until its body has ended.
 struct OpenRequest {
@@ -82,7 +89,7 @@ pub(super) async fn chat_completions(
             }
             response
         }
-        Delivery::Stream(frames) => stream_response(frames, open),
+        Delivery::Stream(frames) => stream_response(frames, open, state.keep_alive),
     };
     put(&mut response, "x-passerelle-provider", origin.provider.as_str());
     put(&mut response, "x-passerelle-model", &origin.model);
@@ -99,9 +106,12 @@ pub(super) async fn chat_completions(
 }
 
 /// An event stream that no proxy may hold back.
-fn stream_response(frames: tokio::sync::mpsc::Receiver<bytes::Bytes>, open: OpenRequest) -> Response {
-    let body = stream::unfold((frames, open), async |(mut frames, open)| {
-        let frame = frames.recv().await?;
+fn stream_response(frames: Receiver<Bytes>, open: OpenRequest, keep_alive: Duration) -> Response {
+    let body = stream::unfold((frames, open), move |(mut frames, open)| async move {
+        let frame = match tokio::time::timeout(keep_alive, frames.recv()).await {
+            Ok(frame) => frame?,
+            Err(_silent) => Bytes::from_static(KEEP_ALIVE),
+        };
         Some((Ok::<_, std::convert::Infallible>(frame), (frames, open)))
     });
     let headers = [

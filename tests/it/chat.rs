@@ -165,3 +165,33 @@ async fn models_are_listed_found_and_described() {
         assert!(description["paths"].get(path).is_some(), "{path}");
     }
 }
+
+#[tokio::test]
+async fn a_silent_stream_is_kept_alive_by_comments_that_no_client_takes_for_an_event() {
+    let gateway = TestGateway::with("[server]\nkeep_alive_seconds = 1").await;
+    let key = gateway.resident();
+    let slow = Step::Stream {
+        pieces: 1,
+        gap: std::time::Duration::from_millis(1_400),
+        end: crate::support::vendor::End::Proper,
+    };
+    gateway.openai.script([slow]);
+    let text = gateway.ask(&key, "gpt-6-luna", "x", true).await.text();
+    assert!(text.contains("\n\n: ping\ndata: {"), "{text}");
+    assert!(text.split("\n\n").filter(|event| !event.is_empty()).all(|event| event.contains("data: ")));
+}
+
+#[tokio::test]
+async fn a_base_address_without_v1_works_as_well() {
+    let gateway = TestGateway::start().await;
+    let key = gateway.resident();
+    for path in ["/models", "/models/gpt-6-luna", "/usage"] {
+        assert_eq!(gateway.get(&key, path).await.json(), gateway.get(&key, &format!("/v1{path}")).await.json());
+    }
+    let mut request = TestGateway::request(
+        &key,
+        &serde_json::json!({"model": "gpt-6-luna", "messages": [{"role": "user", "content": "x"}]}),
+    );
+    *request.uri_mut() = "/chat/completions".parse().unwrap();
+    assert_eq!(gateway.send(request).await.status, 200);
+}

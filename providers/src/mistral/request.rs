@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::tool_id::{calls_for_mistral, for_mistral};
 use crate::chat::{ChatRequest, InvalidRequest};
 use crate::upstream::{CallContext, Encoded};
 
@@ -139,6 +140,12 @@ fn messages(request: &ChatRequest, dropped: &mut Vec<String>) -> Vec<Value> {
                 }
             } else if key == "content" {
                 kept.insert(key.clone(), content(value));
+            } else if key == "tool_calls" {
+                if value.as_array().is_some_and(|calls| !calls.is_empty()) {
+                    kept.insert(key.clone(), calls_for_mistral(value));
+                }
+            } else if let ("tool_call_id", Some(id)) = (key.as_str(), value.as_str()) {
+                kept.insert(key.clone(), for_mistral(id).into());
             } else if !value.is_null() {
                 kept.insert(key.clone(), value.clone());
             }
@@ -198,6 +205,20 @@ mod tests {
         let error = encode_text(r#"{"model":"x","messages":[{"role":"user","content":"a"}],"logit_bias":{"1":2}}"#)
             .unwrap_err();
         assert_eq!((error.param.as_deref(), error.code), (Some("logit_bias"), Some("unsupported_parameter")));
+    }
+
+    #[test]
+    fn a_tool_call_and_its_result_keep_belonging_together() {
+        let (body, _) = encode_text(
+            r#"{"model":"x","messages":[{"role":"user","content":"a"},
+                {"role":"assistant","content":null,"tool_calls":[{"id":"call_Xy12345678","type":"function","function":{"name":"f","arguments":"{}"},"extra":1}]},
+                {"role":"tool","tool_call_id":"call_Xy12345678","content":"42"}]}"#,
+        )
+        .unwrap();
+        let call = &body["messages"][1]["tool_calls"][0];
+        assert_eq!(call["id"].as_str().unwrap().len(), 9);
+        assert_eq!(call["id"], body["messages"][2]["tool_call_id"]);
+        assert!(call.get("extra").is_none());
     }
 
     #[test]
