@@ -97,6 +97,7 @@ impl Listeners {
 /// A gateway ready to serve.
 pub struct App {
     state: AppState,
+    cors_origins: Vec<String>,
     sweep: Duration,
     patience: Duration,
 }
@@ -125,7 +126,12 @@ impl App {
             total_limit: config.upstream.transport.deadlines.total,
             mairie_token: config.mairie_token.clone(),
         };
-        Ok(Self { state, sweep: config.sweep, patience: config.server.shutdown })
+        Ok(Self {
+            state,
+            cors_origins: config.server.cors_origins.clone(),
+            sweep: config.sweep,
+            patience: config.server.shutdown,
+        })
     }
 
     /// The ledger that the app writes.
@@ -135,7 +141,7 @@ impl App {
 
     /// The residents' routes, for calling them without a socket.
     pub fn public_router(&self) -> Router {
-        public_router(self.state.clone())
+        public_router(self.state.clone(), &self.cors_origins)
     }
 
     /// Serves until shutdown begins, then lets answers in progress end, settles, and closes the ledger.
@@ -143,13 +149,13 @@ impl App {
     /// # Errors
     /// [`AppError`] when a listener fails or the last writes are lost.
     pub async fn run(self, listeners: Listeners) -> Result<(), AppError> {
-        let Self { state, sweep, patience } = self;
+        let Self { state, cors_origins, sweep, patience } = self;
         let shutdown = state.shutdown.clone();
         let ledger = state.ledger.clone();
         shutdown.spawn(sweep_until_shutdown(ledger.clone(), state.clock.clone(), sweep, shutdown.clone()));
         let serving = async {
             tokio::try_join!(
-                serve(listeners.public, public_router(state.clone()), &shutdown),
+                serve(listeners.public, public_router(state.clone(), &cors_origins), &shutdown),
                 serve(listeners.mairie, mairie_router(state.clone()), &shutdown),
                 serve(listeners.ops, ops_router(state.clone()), &shutdown),
             )

@@ -70,6 +70,8 @@ pub struct ServerConfig {
     pub ops: SocketAddr,
     /// Longest body, in bytes.
     pub max_body_bytes: usize,
+    /// Origins of web pages that may call the residents' endpoint.
+    pub cors_origins: Vec<String>,
     /// Requests at the same time.
     pub max_requests: usize,
     /// How long a client may take to send its request.

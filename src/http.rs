@@ -69,8 +69,8 @@ impl FromRef<AppState> for Directory {
     }
 }
 
-/// The residents' listener.
-pub fn public_router(state: AppState) -> Router {
+/// The residents' listener. Web pages of `cors_origins` may call it from a browser.
+pub fn public_router(state: AppState, cors_origins: &[String]) -> Router {
     let api = Router::new()
         .route("/chat/completions", post(chat::chat_completions))
         .route("/models", get(models::list_models))
@@ -82,7 +82,8 @@ pub fn public_router(state: AppState) -> Router {
         .merge(api)
         .route("/openapi.json", get(openapi::openapi_json))
         .route("/", get(openapi::welcome));
-    with_layers(router, state)
+    // Outermost: a browser asks first, without a key.
+    with_layers(router, state).layer(middleware::cors(cors_origins))
 }
 
 /// The mairie's listener.

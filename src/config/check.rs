@@ -127,11 +127,19 @@ fn server(checker: &mut Checker<'_>, raw: &RawServer) -> Option<ServerConfig> {
     if raw.max_requests == 0 {
         checker.mistake("server.max_requests", "must be at least 1");
     }
+    for origin in &raw.cors_origins {
+        let rest = origin.split_once("://").map(|(_, rest)| rest).unwrap_or_default();
+        if rest.is_empty() || rest.contains('/') || !origin.bytes().all(|byte| byte.is_ascii_graphic()) {
+            checker
+                .mistake("server.cors_origins", format!("`{origin}` is not an origin such as https://chat.example.fr"));
+        }
+    }
     Some(ServerConfig {
         public: addresses.0?,
         mairie: addresses.1?,
         ops: addresses.2?,
         max_body_bytes: raw.max_body_bytes,
+        cors_origins: raw.cors_origins.clone(),
         max_requests: raw.max_requests,
         request_read: checker.positive("server.request_read_seconds", raw.request_read_seconds),
         keep_alive: checker.positive("server.keep_alive_seconds", raw.keep_alive_seconds),

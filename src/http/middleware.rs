@@ -1,9 +1,10 @@
 //! What is true for any request: its id, its line in the log, its count in the metrics.
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::HeaderValue;
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use tower_http::cors::CorsLayer;
 use uuid::Uuid;
 
 use super::AppState;
@@ -11,6 +12,50 @@ use crate::telemetry::metrics;
 
 /// Name of the header that carries the request id.
 pub(super) const REQUEST_ID: &str = "x-request-id";
+
+/// Request headers that OpenAI's clients send from a browser; a `*` would not cover `authorization`.
+const CORS_REQUEST_HEADERS: &[&str] = &[
+    "openai-organization",
+    "openai-project",
+    "x-stainless-arch",
+    "x-stainless-async",
+    "x-stainless-custom-poll-interval",
+    "x-stainless-helper-method",
+    "x-stainless-lang",
+    "x-stainless-os",
+    "x-stainless-package-version",
+    "x-stainless-poll-helper",
+    "x-stainless-retry-count",
+    "x-stainless-runtime",
+    "x-stainless-runtime-version",
+    "x-stainless-timeout",
+];
+/// Answer headers that a page may read.
+const CORS_ANSWER_HEADERS: &[&str] = &[
+    REQUEST_ID,
+    "retry-after",
+    "x-should-retry",
+    "x-passerelle-provider",
+    "x-passerelle-model",
+    "x-passerelle-host",
+    "x-passerelle-cost-eur",
+    "x-passerelle-dropped-params",
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-reset-requests",
+];
+
+/// Which web pages may call from a browser: those of `origins`, and none where it is empty.
+pub(super) fn cors(origins: &[String]) -> CorsLayer {
+    let names = |names: &[&'static str]| names.iter().map(|name| HeaderName::from_static(name)).collect::<Vec<_>>();
+    let mut requested = names(CORS_REQUEST_HEADERS);
+    requested.extend([header::AUTHORIZATION, header::CONTENT_TYPE]);
+    CorsLayer::new()
+        .allow_origin(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect::<Vec<_>>())
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers(requested)
+        .expose_headers(names(CORS_ANSWER_HEADERS))
+}
 
 /// Gives every request an id of ours, in the request for the handlers and in the answer for the client. A client's own
 /// id is not taken over: it could be anything.

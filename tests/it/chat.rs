@@ -195,3 +195,34 @@ async fn a_base_address_without_v1_works_as_well() {
     *request.uri_mut() = "/chat/completions".parse().unwrap();
     assert_eq!(gateway.send(request).await.status, 200);
 }
+
+#[tokio::test]
+async fn a_browser_may_call_from_listed_pages_only() {
+    let gateway = TestGateway::with("[server]\ncors_origins = [\"https://chat.ville.test\"]").await;
+    let key = gateway.resident();
+    let preflight = |origin: &str| {
+        Request::options("/v1/chat/completions")
+            .header("origin", origin)
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "authorization,content-type")
+            .body(Body::empty())
+            .unwrap()
+    };
+    let allowed = gateway.send(preflight("https://chat.ville.test")).await;
+    assert_eq!(
+        (allowed.status.as_u16(), allowed.header("access-control-allow-origin")),
+        (200, Some("https://chat.ville.test"))
+    );
+    assert!(allowed.header("access-control-allow-headers").unwrap().contains("authorization"));
+    assert_eq!(gateway.send(preflight("https://elsewhere.test")).await.header("access-control-allow-origin"), None);
+
+    let mut request = TestGateway::request(
+        &key,
+        &serde_json::json!({"model": "gpt-6-luna", "messages": [{"role": "user", "content": "x"}]}),
+    );
+    request.headers_mut().insert("origin", "https://chat.ville.test".parse().unwrap());
+    let answer = gateway.send(request).await;
+    assert!(answer.header("access-control-expose-headers").unwrap().contains("x-passerelle-provider"));
+    let closed = TestGateway::start().await;
+    assert_eq!(closed.send(preflight("https://chat.ville.test")).await.header("access-control-allow-origin"), None);
+}
