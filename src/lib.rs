@@ -1,4 +1,14 @@
 //! Passerelle: a town hall's gateway between its residents and the vendors of language models.
+//!
+//! - [`cli`]: the commands; [`app`]: builds every part, in order, once
+//! - [`config`]: files and environment, checked; [`clock`], [`shutdown`], [`telemetry`]: leaves that everyone may use
+//! - [`http`]: the three listeners; [`identity`]: keys and the residents behind them
+//! - [`pipeline`]: the life of a request as types, from a live key to settled money
+//! - [`quota`]: allowances, calendar windows, rates; [`ledger`]: holds, entries, counters, rollups
+//! - [`report`]: what the rollups say about vendors; [`simulator`]: stand-ins for vendors
+//!
+//! Vendors themselves (dialects, catalogue, prices, transport) are the crate `providers`, which knows nothing of these.
+//! Who may use whom is drawn in the README and kept by `tests/it/architecture.rs`.
 
 pub mod app;
 pub mod cli;

@@ -36,19 +36,22 @@ async fn reading_on_is_bounded_and_says_so() {
     assert_eq!(entry.charged.euro_nanos, entry.ceiling_euro_nanos);
 }
 
+/// Asks for a stream and leaves once the vendor has been called, before the head of the answer.
+async fn ask_and_leave_before_the_head(gateway: &TestGateway, key: &str) {
+    let asked = gateway.ask(key, "gpt-6-luna", "x", true);
+    tokio::pin!(asked);
+    while gateway.openai.calls().is_empty() {
+        assert!(futures_util::poll!(&mut asked).is_pending());
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn a_client_that_leaves_before_the_head_is_settled_too() {
     let gateway = TestGateway::with("[upstream]\nfirst_byte_seconds = 1").await;
     let key = gateway.resident();
     gateway.openai.script([Step::Hang]);
-    {
-        let asked = gateway.ask(&key, "gpt-6-luna", "x", true);
-        tokio::pin!(asked);
-        while gateway.openai.calls().is_empty() {
-            assert!(futures_util::poll!(&mut asked).is_pending());
-            tokio::task::yield_now().await;
-        }
-    }
+    ask_and_leave_before_the_head(&gateway, &key).await;
     gateway.settled().await;
     assert_eq!(gateway.entries().pop().unwrap().outcome, Outcome::Unknown);
 }
@@ -58,14 +61,7 @@ async fn a_long_answer_whose_client_left_before_its_head_is_read_on_and_frees_th
     let gateway = TestGateway::with("[plans.resident]\nsimultaneous = 1").await;
     let key = gateway.resident();
     gateway.openai.script([Step::Stream { pieces: 100, gap: Duration::from_millis(2), end: End::Proper }]);
-    {
-        let asked = gateway.ask(&key, "gpt-6-luna", "x", true);
-        tokio::pin!(asked);
-        while gateway.openai.calls().is_empty() {
-            assert!(futures_util::poll!(&mut asked).is_pending());
-            tokio::task::yield_now().await;
-        }
-    }
+    ask_and_leave_before_the_head(&gateway, &key).await;
     gateway.settled().await;
     let entry = gateway.entries().pop().unwrap();
     assert_eq!((entry.outcome, entry.client_left, entry.charged.tokens), (Outcome::Completed, true, 110));
