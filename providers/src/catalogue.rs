@@ -96,6 +96,11 @@ impl Model {
         self.prices.iter().rev().find(|row| row.from <= date && row.until.is_none_or(|until| date < until))
     }
 
+    /// Whether the vendor has switched it off by `date`.
+    pub fn is_retired(&self, date: Date) -> bool {
+        self.retires.is_some_and(|day| day <= date)
+    }
+
     /// Every price row, oldest first.
     pub fn prices(&self) -> &[Arc<PriceRow>] {
         &self.prices

@@ -22,6 +22,9 @@ use crate::clock::Clock;
 use crate::ledger::SqliteSettings;
 use crate::quota::{Allowance, Calendar, Envelope, Rate};
 
+/// How long before a model is switched off a route that uses it is warned about.
+const RETIREMENT_WARNING_DAYS: i64 = 60;
+
 /// Collects mistakes; each check gives a usable value or nothing.
 struct Checker<'a> {
     mistakes: &'a mut Vec<String>,
@@ -53,6 +56,11 @@ impl Checker<'_> {
             self.mistake(path, "must be at least 1 second");
         }
         Duration::from_secs(seconds)
+    }
+
+    /// A day so near that what ends by then deserves a warning.
+    fn soon(&self) -> Date {
+        self.today.checked_add(jiff::Span::new().days(RETIREMENT_WARNING_DAYS)).unwrap_or(Date::MAX)
     }
 
     /// Paths in a file are relative to that file's folder.
@@ -291,7 +299,16 @@ fn routes(
                 Some(found) if found.model.operation != Operation::Chat => {
                     checker.mistake(&path, format!("`{}` is not a chat model", target.model));
                 }
-                Some(_) => targets.push(TargetConfig { model: target.model, weight: target.weight }),
+                Some(found) => {
+                    if let Some(day) = found.model.retires.filter(|day| *day <= checker.soon()) {
+                        let text = format!(
+                            "{path}: the vendor switches `{}` off on {day}; choose its successor",
+                            target.model
+                        );
+                        checker.warnings.push(text);
+                    }
+                    targets.push(TargetConfig { model: target.model, weight: target.weight });
+                }
             }
         }
         if targets.is_empty() {

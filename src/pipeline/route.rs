@@ -72,8 +72,11 @@ pub(super) fn route(
                 .iter()
                 .filter_map(|target| Some((pipeline.catalogue.resolve(&target.model, today)?, target.weight)))
                 .map(|(found, weight)| Ok((leg(pipeline, &found, &request, &plan, residency, today)?, weight)))
-                // A target outside the region is no target; any other mistake is the request's.
-                .filter(|leg: &Result<_, PipelineError>| !matches!(leg, Err(PipelineError::OutsideRegion(_))))
+                // A target outside the region, or switched off by its vendor, is no target; any other mistake is the
+                // request's.
+                .filter(|leg: &Result<_, PipelineError>| {
+                    !matches!(leg, Err(PipelineError::OutsideRegion(_) | PipelineError::ModelNotFound(_)))
+                })
                 .collect();
             let (legs, probability) = draw(pipeline, &who, &request, legs?)?;
             let legs = if route.fallback { legs } else { legs.into_iter().take(1).collect() };
@@ -105,6 +108,9 @@ fn leg(
     today: Date,
 ) -> Result<Leg, PipelineError> {
     let model = &found.model;
+    if model.is_retired(today) {
+        return Err(PipelineError::ModelNotFound(request.model.clone()));
+    }
     let configured = pipeline.providers.get(&found.provider.id);
     let host = configured
         .iter()
@@ -189,9 +195,7 @@ pub(super) fn offered<'a>(pipeline: &'a Pipeline, plan: &'a Plan) -> Vec<Offer<'
     let routes = pipeline.routes.keys().map(|id| Offer { id, owner: "passerelle", model: None });
     let models = pipeline.catalogue.providers().flat_map(|provider| {
         let priced = provider.ids_at(today).filter(move |(_, model)| {
-            model.operation == Operation::Chat
-                && model.price_at(today).is_some()
-                && model.retires.is_none_or(|day| day > today)
+            model.operation == Operation::Chat && model.price_at(today).is_some() && !model.is_retired(today)
         });
         priced.map(|(id, model)| Offer { id, owner: provider.id.as_str(), model: Some(model) })
     });

@@ -92,3 +92,17 @@ fn a_lease_shorter_than_a_call_is_refused() {
     assert!(load(Some(&file), &keys()).unwrap_err().to_string().contains("ledger.lease_seconds: must be longer"));
     std::fs::remove_file(file).unwrap();
 }
+
+#[test]
+fn a_route_to_a_model_that_goes_away_is_warned_about() {
+    let file = write(
+        "retiring",
+        "[routes.vieux]\ntargets = [{ model = \"o4-mini\", weight = 1 }]\nhosts = \"any\"\nfallback = true\n",
+    );
+    let warnings = load(Some(&file), &keys()).unwrap().warnings;
+    assert!(
+        warnings.iter().any(|warning| warning.starts_with("routes.vieux.targets: the vendor switches `o4-mini` off")),
+        "{warnings:?}"
+    );
+    std::fs::remove_file(file).unwrap();
+}

@@ -12,7 +12,7 @@ async fn an_answer_whose_client_left_is_read_on_and_charged_exactly() {
     for model in ["gpt-6-luna", "mistral-small-latest"] {
         let gateway = TestGateway::start().await;
         let key = gateway.resident();
-        let slow = Step::Stream { pieces: 20, gap: Duration::from_millis(5), end: End::Proper };
+        let slow = Step::Stream { pieces: 20, gap: Duration::from_millis(40), end: End::Proper };
         gateway.openai.script([slow.clone()]);
         gateway.mistral.script([slow]);
         gateway.ask_and_leave(&key, model, 2).await;

@@ -61,7 +61,7 @@ async fn euros_are_held_at_the_ceiling_and_given_back() {
     // A question to gpt-6-luna holds at most (about 170 bytes × 0.125 + 100 tokens × 0.50) / 1.1684 a million: 0.000061 EUR.
     let gateway = TestGateway::with("[plans.resident]\neuros_per_month = \"0.0001\"").await;
     let key = gateway.resident();
-    gateway.openai.script([Step::Stream { pieces: 2, gap: Duration::from_millis(100), end: End::Proper }]);
+    gateway.openai.script([Step::Stream { pieces: 2, gap: Duration::from_millis(250), end: End::Proper }]);
     let (first, second) = tokio::join!(gateway.ask(&key, "gpt-6-luna", "x", true), async {
         while gateway.openai.calls().is_empty() {
             tokio::task::yield_now().await;
@@ -114,7 +114,7 @@ async fn a_rate_passed_says_when_to_come_back() {
 async fn simultaneous_answers_are_counted_until_their_last_byte() {
     let gateway = TestGateway::with("[plans.resident]\nsimultaneous = 1").await;
     let key = gateway.resident();
-    gateway.openai.script([Step::Stream { pieces: 3, gap: Duration::from_millis(50), end: End::Proper }]);
+    gateway.openai.script([Step::Stream { pieces: 3, gap: Duration::from_millis(250), end: End::Proper }]);
     let (first, second) = tokio::join!(gateway.ask(&key, "gpt-6-luna", "x", true), async {
         while gateway.openai.calls().is_empty() {
             tokio::task::yield_now().await;
@@ -143,7 +143,7 @@ async fn a_store_that_cannot_be_written_stops_questions_before_the_vendor_and_re
 async fn an_answer_that_cannot_be_settled_at_once_is_settled_as_soon_as_the_store_can_be_written() {
     let gateway = TestGateway::start().await;
     let key = gateway.resident();
-    gateway.openai.script([Step::Stream { pieces: 5, gap: Duration::from_millis(10), end: End::Proper }]);
+    gateway.openai.script([Step::Stream { pieces: 5, gap: Duration::from_millis(150), end: End::Proper }]);
     let blocker = rusqlite::Connection::open(gateway.folder.join("ledger.sqlite")).unwrap();
     let (answer, ()) = tokio::join!(gateway.ask(&key, "gpt-6-luna", "x", true), async {
         while gateway.openai.calls().is_empty() {

@@ -93,3 +93,16 @@ async fn a_compatible_host_needs_a_catalogue_file_and_no_code() {
     assert_eq!((entry.currency.as_str(), entry.cost_nanos, entry.cost_euro_nanos), ("EUR", Some(5_000), Some(5_000)));
     gateway.settled().await;
 }
+
+#[tokio::test]
+async fn a_model_that_its_vendor_switched_off_is_refused_and_left_out_of_routes() {
+    let route = "[routes.ancien]\ntargets = [{ model = \"o4-mini\", weight = 9 }, { model = \"mistral-small-latest\", weight = 1 }]\nhosts = \"any\"\nfallback = true";
+    let gateway = TestGateway::with(route).await;
+    let key = gateway.resident();
+    assert_eq!(gateway.ask(&key, "o4-mini", "x", false).await.refusal().1, "model_not_found");
+    for number in 0..5 {
+        let answer = gateway.ask(&key, "ancien", &format!("q{number}"), false).await;
+        assert_eq!(answer.header("x-passerelle-provider"), Some("mistral_ai"));
+    }
+    assert!(gateway.openai.calls().is_empty());
+}
