@@ -142,6 +142,8 @@ pub struct Pipeline {
     calendar: Calendar,
     envelope: Envelope,
     lease: Duration,
+    /// How long a whole call may take, its delivery included.
+    total: Duration,
     drain: Duration,
     drains: Arc<Semaphore>,
     max_attempts: u32,
@@ -176,6 +178,7 @@ impl Pipeline {
             calendar: config.calendar.clone(),
             envelope: config.envelope,
             lease: config.lease,
+            total: config.upstream.transport.deadlines.total,
             drain: config.upstream.drain,
             drains: Arc::new(Semaphore::new(config.upstream.max_drains)),
             max_attempts: config.upstream.max_attempts,

@@ -1,6 +1,7 @@
 //! The one way in: rate, simultaneous calls, questions, tokens, euros and the town's envelope, all or none, durably.
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::{Pipeline, PipelineError, Routed, settle};
 use crate::clock::Tick;
@@ -19,6 +20,8 @@ pub struct Admitted {
     pub(super) received: Tick,
     /// Wall time of receipt.
     pub(super) received_at: Timestamp,
+    /// When the client must have taken its answer: a lease outlives it.
+    pub(super) deadline: Instant,
 }
 
 pub(super) async fn admit(pipeline: &Pipeline, routed: Routed, received: Tick) -> Result<Admitted, PipelineError> {
@@ -26,6 +29,7 @@ pub(super) async fn admit(pipeline: &Pipeline, routed: Routed, received: Tick) -
     let guard = pipeline.rates.get(&plan.name).ok_or(PipelineError::Internal("a plan has no rate guard"))?;
     let (rate, permit) = guard.enter(routed.who.resident()).map_err(PipelineError::Rate)?;
     let now = pipeline.clock.now();
+    let deadline = Instant::now() + pipeline.total;
     let windows = pipeline.calendar.windows(now);
     let entry = settle::unknown_entry(pipeline, &routed, &windows, now)?;
     let request = ReservationRequest {
@@ -39,7 +43,7 @@ pub(super) async fn admit(pipeline: &Pipeline, routed: Routed, received: Tick) -
     };
     match pipeline.ledger.reserve(request).await? {
         Decision::Held(reservation) => {
-            Ok(Admitted { routed, reservation, permit, rate, windows, received, received_at: now })
+            Ok(Admitted { routed, reservation, permit, rate, windows, received, received_at: now, deadline })
         }
         Decision::Refused(refusal) => Err(PipelineError::Quota(refusal)),
     }

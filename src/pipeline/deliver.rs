@@ -77,14 +77,13 @@ async fn pump(
         match item {
             Ok(piece) => {
                 note(pipeline, open, &piece);
-                if !piece.bytes.is_empty() && frames.send(piece.bytes).await.is_err() {
+                if !piece.bytes.is_empty() && !hand_over(open, frames, piece.bytes).await {
                     return drain(pipeline, open, stream).await;
                 }
             }
             Err(error) => {
                 // The status is long gone: the error goes as an event, and the stream ends as clients expect.
-                let _client_left = frames.send(error_frame(&error)).await;
-                let client_left = frames.is_closed();
+                let client_left = !hand_over(open, frames, error_frame(&error)).await;
                 return (stream, Pumped::Broken { error, client_left });
             }
         }
@@ -95,6 +94,12 @@ async fn pump(
         };
     }
     (stream, Pumped::Complete { client_left: false })
+}
+
+/// Gives the client a frame; false when it has left, or stays but reads nothing until the call's deadline: it must not
+/// hold money and a place at the vendor for as long as it likes.
+async fn hand_over(open: &Open, frames: &mpsc::Sender<Bytes>, frame: Bytes) -> bool {
+    matches!(tokio::time::timeout_at(open.admitted.deadline, frames.send(frame)).await, Ok(Ok(())))
 }
 
 fn note(pipeline: &Pipeline, open: &mut Open, piece: &Piece) {

@@ -84,3 +84,15 @@ async fn a_stop_finishes_answers_in_progress_and_refuses_new_ones() {
     gateway.settled().await;
     assert_eq!(gateway.entries().pop().unwrap().outcome, Outcome::Completed);
 }
+
+#[tokio::test]
+async fn a_client_that_stays_but_does_not_read_holds_nothing_past_the_total_deadline() {
+    let gateway = TestGateway::with("[upstream]\ntotal_seconds = 2\nfirst_byte_seconds = 2\nidle_seconds = 2").await;
+    let key = gateway.resident();
+    gateway.openai.script([Step::Stream { pieces: 100, gap: Duration::from_millis(1), end: End::Proper }]);
+    let unread = gateway.open(&key, "gpt-6-luna").await;
+    gateway.settled().await;
+    let entry = gateway.entries().pop().unwrap();
+    assert!(entry.client_left && entry.outcome != Outcome::Rejected, "{entry:?}");
+    drop(unread);
+}

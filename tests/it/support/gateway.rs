@@ -173,12 +173,17 @@ impl TestGateway {
         self.send(Self::request(key, &question_body(model, question, stream))).await
     }
 
-    /// Asks for a stream, reads `chunks` pieces of it, and leaves.
-    pub async fn ask_and_leave(&self, key: &str, model: &str, chunks: usize) {
+    /// Asks for a stream and gives its body, still to be read.
+    pub async fn open(&self, key: &str, model: &str) -> Body {
         let request = Self::request(key, &question_body(model, "Question", true));
         let response = self.router.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
-        let mut body = response.into_body().into_data_stream();
+        response.into_body()
+    }
+
+    /// Asks for a stream, reads `chunks` pieces of it, and leaves.
+    pub async fn ask_and_leave(&self, key: &str, model: &str, chunks: usize) {
+        let mut body = self.open(key, model).await.into_data_stream();
         for _ in 0..chunks {
             body.next().await.unwrap().unwrap();
         }
