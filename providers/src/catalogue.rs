@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
-pub use price::{LongContext, PriceRow, Rates};
+pub use price::{LongContext, PriceRow, Rates, UsageBound};
 pub use raw::CatalogueError;
 
 use crate::money::Currency;
@@ -26,18 +26,24 @@ pub const MISTRAL_TOML: &str = include_str!("../catalogue/mistral.toml");
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Operation {
-    /// Chat completions.
+    /// Chat completions and Responses.
     Chat,
     /// Embeddings.
     Embeddings,
+    /// Moderations.
+    Moderation,
+    /// Transcriptions of sound.
+    Transcription,
 }
 
 impl Operation {
-    /// The name used in OpenTelemetry's `gen_ai.operation.name`.
+    /// The name used in OpenTelemetry's `gen_ai.operation.name`; of one's own making where it has none.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Chat => "chat",
             Self::Embeddings => "embeddings",
+            Self::Moderation => "moderation",
+            Self::Transcription => "transcription",
         }
     }
 }
@@ -85,6 +91,16 @@ pub struct Model {
     pub max_output_tokens: Option<u64>,
     /// Whether it spends hidden reasoning tokens.
     pub reasoning: bool,
+    /// Whether it looks at images.
+    pub vision: bool,
+    /// Most input tokens of one image, by the vendor's rule; where that is not known an image may fill the window.
+    pub image_tokens: Option<u64>,
+    /// Whether it listens to sound in a message.
+    pub audio_input: bool,
+    /// Whether it reads files (PDF) in a message.
+    pub file_input: bool,
+    /// Longest sound the vendor takes, in seconds.
+    pub max_audio_seconds: Option<u64>,
     /// Length of an embedding vector.
     pub embedding_dimensions: Option<u32>,
     prices: Vec<Arc<PriceRow>>,

@@ -22,12 +22,23 @@ pub struct Usage {
     pub output_visible: u64,
     /// Hidden reasoning tokens, billed as output. Zero where the vendor gives no breakdown.
     pub reasoning: u64,
+    /// Input tokens that stand for sound, billed at the audio rate where a model has one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub input_audio: u64,
+    /// Length of the sound, in milliseconds, where a model is billed by time.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub audio_millis: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Usage {
     /// All input tokens.
     pub fn input_tokens(&self) -> u64 {
-        self.input_uncached + self.input_cached + self.cache_write
+        self.input_uncached + self.input_cached + self.cache_write + self.input_audio
     }
 
     /// All output tokens, reasoning included.
@@ -55,46 +66,87 @@ pub struct ReportedUsage {
 }
 
 impl ReportedUsage {
-    /// Reads a `usage` object of Chat Completions. `None` when it is absent, null or has no token count at all:
-    /// absent is not zero.
+    /// Reads a `usage` object of Chat Completions or embeddings. `None` when it is absent, null or has no token count
+    /// at all: absent is not zero.
     pub fn from_chat(value: &Value) -> Option<Self> {
+        Self::read(value, "prompt_tokens", "completion_tokens")
+    }
+
+    /// Reads a `usage` object of OpenAI's Responses or of a transcription billed by tokens.
+    pub fn from_responses(value: &Value) -> Option<Self> {
+        Self::read(value, "input_tokens", "output_tokens")
+    }
+
+    /// Reads the usage of a transcription, in any of its three forms: tokens, a duration, or Mistral's tokens with
+    /// seconds beside them.
+    pub fn from_transcription(value: &Value) -> Option<Self> {
+        if value.get("type").is_some_and(|kind| kind == "duration") {
+            let audio_millis = millis(value.get("seconds")?)?;
+            let usage = Usage { audio_millis, ..Usage::default() };
+            return Some(Self { usage, consistent: true, raw: value.to_string(), service_tier: None });
+        }
+        Self::from_responses(value).or_else(|| Self::from_chat(value))
+    }
+
+    fn read(value: &Value, input_key: &str, output_key: &str) -> Option<Self> {
         let object = value.as_object()?;
-        let prompt = object.get("prompt_tokens").and_then(Value::as_u64)?;
-        let completion = object.get("completion_tokens").and_then(Value::as_u64).unwrap_or(0);
-        let detail =
-            |groups: &[&str], key: &str| groups.iter().find_map(|group| object.get(*group)?.get(key)?.as_u64());
-        let prompt_details = ["prompt_tokens_details", "prompt_token_details", "input_tokens_details"];
-        let cached = detail(&prompt_details, "cached_tokens")
-            .or_else(|| object.get("num_cached_tokens").and_then(Value::as_u64))
-            .unwrap_or(0);
-        let written = detail(&prompt_details, "cache_write_tokens").unwrap_or(0);
-        let reasoning =
-            detail(&["completion_tokens_details", "output_tokens_details"], "reasoning_tokens").unwrap_or(0);
-        if prompt.max(completion) > PLAUSIBLE_TOKENS {
+        let count = |key: &str| object.get(key).and_then(Value::as_u64);
+        let input = count(input_key)?;
+        let output = count(output_key).unwrap_or(0);
+        if input.max(output) > PLAUSIBLE_TOKENS {
             return None;
         }
-        let total = object.get("total_tokens").and_then(Value::as_u64).unwrap_or(prompt + completion);
-
-        let parts_fit = cached + written <= prompt && reasoning <= completion;
-        let usage = if parts_fit {
-            Usage {
-                input_uncached: prompt - cached - written,
+        let detail =
+            |groups: &[&str], key: &str| groups.iter().find_map(|group| object.get(*group)?.get(key)?.as_u64());
+        let cached = detail(INPUT_DETAILS, "cached_tokens").or_else(|| count("num_cached_tokens")).unwrap_or(0);
+        let written = detail(INPUT_DETAILS, "cache_write_tokens").unwrap_or(0);
+        let audio = detail(INPUT_DETAILS, "audio_tokens").unwrap_or(0);
+        let reasoning = detail(OUTPUT_DETAILS, "reasoning_tokens").unwrap_or(0);
+        let total = count("total_tokens").unwrap_or(input + output);
+        let parts = [cached, written, audio].into_iter().try_fold(0_u64, u64::checked_add);
+        // Parts larger than the whole cannot be disjoint: bill the whole at the full rate and say so. Sound that was
+        // cached is counted in both parts; it too is billed in full.
+        let usage = match parts.filter(|parts| *parts <= input && reasoning <= output) {
+            Some(parts) => Usage {
+                input_uncached: input - parts,
                 input_cached: cached,
                 cache_write: written,
-                output_visible: completion - reasoning,
+                output_visible: output - reasoning,
                 reasoning,
-            }
-        } else {
-            // Parts larger than the whole cannot be disjoint: bill the whole at the full rate and say so.
-            Usage { input_uncached: prompt, output_visible: completion, ..Usage::default() }
+                input_audio: audio,
+                audio_millis: object.get("prompt_audio_seconds").and_then(millis).unwrap_or(0),
+            },
+            None => Usage {
+                input_uncached: input.saturating_sub(audio),
+                output_visible: output,
+                input_audio: audio.min(input),
+                audio_millis: object.get("prompt_audio_seconds").and_then(millis).unwrap_or(0),
+                ..Usage::default()
+            },
         };
+        let parts_fit = parts.is_some_and(|parts| parts <= input) && reasoning <= output;
         Some(Self {
-            consistent: parts_fit && total == prompt + completion,
+            consistent: parts_fit && total == input + output,
             usage,
             raw: value.to_string(),
             service_tier: object.get("service_tier").and_then(Value::as_str).map(str::to_owned),
         })
     }
+}
+
+/// Where vendors put the parts of the input, and of the output.
+const INPUT_DETAILS: &[&str] =
+    &["prompt_tokens_details", "prompt_token_details", "input_tokens_details", "input_token_details"];
+const OUTPUT_DETAILS: &[&str] = &["completion_tokens_details", "output_tokens_details"];
+/// Longer than any recording that a vendor takes: a duration beyond it says nothing.
+const PLAUSIBLE_SECONDS: f64 = 1_000_000.0;
+
+/// Seconds as whole milliseconds, rounded up: a duration is never understated.
+fn millis(seconds: &Value) -> Option<u64> {
+    let seconds = seconds.as_f64().filter(|seconds| (0.0..=PLAUSIBLE_SECONDS).contains(seconds))?;
+    std::time::Duration::try_from_secs_f64((seconds * 1000.0).ceil() / 1000.0)
+        .ok()
+        .and_then(|duration| u64::try_from((duration.as_micros() + 500) / 1000).ok())
 }
 
 #[cfg(test)]
@@ -111,8 +163,14 @@ mod tests {
             "completion_tokens_details": {"reasoning_tokens": 20}
         }))
         .unwrap();
-        let expected =
-            Usage { input_uncached: 30, input_cached: 60, cache_write: 10, output_visible: 30, reasoning: 20 };
+        let expected = Usage {
+            input_uncached: 30,
+            input_cached: 60,
+            cache_write: 10,
+            output_visible: 30,
+            reasoning: 20,
+            ..Usage::default()
+        };
         assert_eq!(reported.usage, expected);
         assert!(reported.consistent);
     }
@@ -150,12 +208,28 @@ mod tests {
         assert_eq!(reported.usage.input_uncached, 10);
     }
 
+    #[test]
+    fn transcriptions_are_billed_by_tokens_or_by_time() {
+        let read = |value: Value| ReportedUsage::from_transcription(&value).unwrap().usage;
+        let tokens = read(json!({"type": "tokens", "input_tokens": 14, "output_tokens": 101, "total_tokens": 115,
+            "input_token_details": {"text_tokens": 10, "audio_tokens": 4}}));
+        assert_eq!((tokens.input_uncached, tokens.input_audio, tokens.output_visible), (10, 4, 101));
+        assert_eq!(read(json!({"type": "duration", "seconds": 9})).audio_millis, 9_000);
+        assert_eq!(read(json!({"type": "duration", "seconds": 8.4701})).audio_millis, 8_471, "never understated");
+        let mistral =
+            read(json!({"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12, "prompt_audio_seconds": 31}));
+        assert_eq!((mistral.total_tokens(), mistral.audio_millis), (12, 31_000));
+        for nothing in [json!({"type": "duration"}), json!({"type": "duration", "seconds": -1}), json!({})] {
+            assert_eq!(ReportedUsage::from_transcription(&nothing), None, "absent is not zero");
+        }
+    }
+
     proptest! {
         #[test]
-        fn buckets_always_add_up_to_the_vendors_totals(p in 0u64..1 << 33, c in 0u64..1 << 33, cached in 0u64..1 << 41, r in 0u64..1 << 41) {
+        fn buckets_always_add_up_to_the_vendors_totals(p in 0u64..1 << 33, c in 0u64..1 << 33, cached in 0u64..1 << 41, r in 0u64..1 << 41, audio in 0u64..1 << 41) {
             let reported = ReportedUsage::from_chat(&json!({
                 "prompt_tokens": p, "completion_tokens": c, "total_tokens": p + c,
-                "prompt_tokens_details": {"cached_tokens": cached},
+                "prompt_tokens_details": {"cached_tokens": cached, "audio_tokens": audio},
                 "completion_tokens_details": {"reasoning_tokens": r}
             })).unwrap();
             prop_assert_eq!(reported.usage.input_tokens(), p);

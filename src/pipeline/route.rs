@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use providers::ProviderId;
-use providers::catalogue::{Host, Model, Operation, PriceRow, Resolved};
+use providers::catalogue::{Host, Model, Operation, PriceRow, Resolved, UsageBound};
 use providers::chat::ChatRequest;
 use providers::exchange::ExchangeRate;
 use providers::money::Money;
@@ -131,7 +131,9 @@ fn leg(
     let input = request.input_bound().min(model.context_window);
     let output = max_output_tokens.saturating_mul(request.choices);
     let overflow = |_| PipelineError::Internal("the ceiling of a call does not fit");
-    let ceiling_cost = price.ceiling(input, output, uplift_percent).map_err(overflow)?;
+    let ceiling_cost = price
+        .ceiling(&UsageBound { input_tokens: input, output_tokens: output, audio_millis: 0 }, uplift_percent)
+        .map_err(overflow)?;
     let ceiling = Ceiling {
         tokens: input.saturating_add(output),
         euro_nanos: rate.to_euro(ceiling_cost).map_err(overflow)?.nanos(),

@@ -11,8 +11,10 @@ use crate::usage::Usage;
 
 /// Tokens to which a rate refers.
 const TOKENS_PER_RATE: u128 = 1_000_000;
+/// Milliseconds to which the rate of sound refers: vendors quote it per minute.
+const MILLIS_PER_RATE: u128 = 60_000;
 
-/// Rates in nano-units of the vendor's currency per million tokens.
+/// Rates in nano-units of the vendor's currency per million tokens, but for sound billed by time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rates {
     /// Uncached input.
@@ -23,6 +25,21 @@ pub struct Rates {
     pub cache_write: Option<u64>,
     /// Output, reasoning included.
     pub output: u64,
+    /// Input tokens that stand for sound; absent means the input rate, never zero.
+    pub audio_input: Option<u64>,
+    /// Sound by time, per minute; absent where the vendor bills sound by tokens alone.
+    pub audio_minute: Option<u64>,
+}
+
+/// The most one call can use, whatever the vendor answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UsageBound {
+    /// Input tokens of any kind.
+    pub input_tokens: u64,
+    /// Output tokens of all choices together.
+    pub output_tokens: u64,
+    /// Sound, in milliseconds.
+    pub audio_millis: u64,
 }
 
 impl Rates {
@@ -34,18 +51,35 @@ impl Rates {
         self.cache_write.unwrap_or(self.input)
     }
 
-    fn dearest_input(&self) -> u64 {
-        self.input.max(self.cached_input()).max(self.cache_write())
+    fn audio_input(&self) -> u64 {
+        self.audio_input.unwrap_or(self.input)
     }
 
-    fn nanos_times_million(&self, usage: &Usage) -> u128 {
+    fn dearest_input(&self) -> u64 {
+        self.input.max(self.cached_input()).max(self.cache_write()).max(self.audio_input())
+    }
+
+    /// The price in nano-units times [`DENOMINATOR`], uplift in percent included. `None` past 128 bits.
+    fn numerator(&self, tokens: u128, millis: u64, uplift_percent: u32) -> Option<u128> {
+        let sound = u128::from(millis) * u128::from(self.audio_minute.unwrap_or(0));
+        tokens
+            .checked_mul(MILLIS_PER_RATE)?
+            .checked_add(sound.checked_mul(TOKENS_PER_RATE)?)?
+            .checked_mul(100 + u128::from(uplift_percent))
+    }
+
+    fn tokens_times_rates(&self, usage: &Usage) -> u128 {
         let product = |tokens: u64, rate: u64| u128::from(tokens) * u128::from(rate);
         product(usage.input_uncached, self.input)
             + product(usage.input_cached, self.cached_input())
             + product(usage.cache_write, self.cache_write())
+            + product(usage.input_audio, self.audio_input())
             + product(usage.output_tokens(), self.output)
     }
 }
+
+/// What everything is divided by, once, at the end.
+const DENOMINATOR: u128 = TOKENS_PER_RATE * MILLIS_PER_RATE * 100;
 
 /// Rates for the **whole** call once its input passes a threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,28 +120,26 @@ impl PriceRow {
             _ => &self.rates,
         };
         let numerator = rates
-            .nanos_times_million(usage)
-            .checked_mul(100 + u128::from(uplift_percent))
+            .numerator(rates.tokens_times_rates(usage), usage.audio_millis, uplift_percent)
             .ok_or(MoneyError::Overflow)?;
-        Money::from_ratio_rounded_up(numerator, TOKENS_PER_RATE * 100, self.currency)
+        Money::from_ratio_rounded_up(numerator, DENOMINATOR, self.currency)
     }
 
-    /// The most a call can cost whose input and output have at most that many tokens, whatever the buckets.
+    /// The most a call within `bound` can cost, whatever the buckets.
     ///
     /// # Errors
     /// [`MoneyError::Overflow`] for amounts beyond 64 bits of nano-units.
-    pub fn ceiling(&self, input_bound: u64, output_bound: u64, uplift_percent: u32) -> Result<Money, MoneyError> {
+    pub fn ceiling(&self, bound: &UsageBound, uplift_percent: u32) -> Result<Money, MoneyError> {
         let dearest = |rates: &Rates| (rates.dearest_input(), rates.output);
         let (mut input, mut output) = dearest(&self.rates);
-        if let Some(tier) = self.long_context.filter(|tier| input_bound > tier.above_input_tokens) {
+        if let Some(tier) = self.long_context.filter(|tier| bound.input_tokens > tier.above_input_tokens) {
             let (tier_input, tier_output) = dearest(&tier.rates);
             input = input.max(tier_input);
             output = output.max(tier_output);
         }
         let product = |tokens: u64, rate: u64| u128::from(tokens) * u128::from(rate);
-        let numerator = (product(input_bound, input) + product(output_bound, output))
-            .checked_mul(100 + u128::from(uplift_percent))
-            .ok_or(MoneyError::Overflow)?;
-        Money::from_ratio_rounded_up(numerator, TOKENS_PER_RATE * 100, self.currency)
+        let tokens = product(bound.input_tokens, input) + product(bound.output_tokens, output);
+        let numerator = self.rates.numerator(tokens, bound.audio_millis, uplift_percent).ok_or(MoneyError::Overflow)?;
+        Money::from_ratio_rounded_up(numerator, DENOMINATOR, self.currency)
     }
 }

@@ -1,6 +1,7 @@
 //! A catalogue file as written, and the checks that turn it into a [`ProviderCatalogue`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -13,7 +14,9 @@ use crate::{Dialect, ProviderId};
 /// Prices are written in units per million tokens and kept in nano-units.
 const PRICE_DECIMALS: usize = 9;
 /// Below 0.001 a million somebody typed a price per token, above 1000 a price per thousand million.
-const PLAUSIBLE_NANOS: std::ops::RangeInclusive<u64> = 1_000_000..=1_000_000_000_000;
+const PLAUSIBLE_NANOS: RangeInclusive<u64> = 1_000_000..=1_000_000_000_000;
+/// Below 0.0001 a minute somebody typed a price per second, above 1 a price per hour.
+const PLAUSIBLE_NANOS_PER_MINUTE: RangeInclusive<u64> = 100_000..=1_000_000_000;
 
 /// Why a catalogue file is refused: every mistake, one a line.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -60,6 +63,14 @@ struct RawModel {
     max_output_tokens: Option<u64>,
     #[serde(default)]
     reasoning: bool,
+    #[serde(default)]
+    vision: bool,
+    image_tokens: Option<u64>,
+    #[serde(default)]
+    audio_input: bool,
+    #[serde(default)]
+    file_input: bool,
+    max_audio_seconds: Option<u64>,
     embedding_dimensions: Option<u32>,
     prices: Vec<RawPrice>,
 }
@@ -69,10 +80,15 @@ struct RawModel {
 struct RawPrice {
     from: Date,
     until: Option<Date>,
-    input: String,
+    input: Option<String>,
     cached_input: Option<String>,
     cache_write: Option<String>,
     output: Option<String>,
+    audio_input: Option<String>,
+    audio_minute: Option<String>,
+    /// Free of charge, by the vendor's own word: the only way to have no rate.
+    #[serde(default)]
+    free: bool,
     source: String,
     long_context: Option<RawLongContext>,
 }
@@ -81,10 +97,46 @@ struct RawPrice {
 #[serde(deny_unknown_fields)]
 struct RawLongContext {
     above_input_tokens: u64,
-    input: String,
+    input: Option<String>,
     cached_input: Option<String>,
     cache_write: Option<String>,
-    output: String,
+    output: Option<String>,
+}
+
+/// Units per million tokens, but for sound by the minute.
+#[derive(Default)]
+struct RawRates<'a> {
+    input: Option<&'a str>,
+    cached_input: Option<&'a str>,
+    cache_write: Option<&'a str>,
+    output: Option<&'a str>,
+    audio_input: Option<&'a str>,
+    audio_minute: Option<&'a str>,
+}
+
+impl RawPrice {
+    fn rates(&self) -> RawRates<'_> {
+        RawRates {
+            input: self.input.as_deref(),
+            cached_input: self.cached_input.as_deref(),
+            cache_write: self.cache_write.as_deref(),
+            output: self.output.as_deref(),
+            audio_input: self.audio_input.as_deref(),
+            audio_minute: self.audio_minute.as_deref(),
+        }
+    }
+}
+
+impl RawLongContext {
+    fn rates(&self) -> RawRates<'_> {
+        RawRates {
+            input: self.input.as_deref(),
+            cached_input: self.cached_input.as_deref(),
+            cache_write: self.cache_write.as_deref(),
+            output: self.output.as_deref(),
+            ..RawRates::default()
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -107,10 +159,14 @@ impl Checker {
     }
 
     fn rate(&mut self, place: &str, text: &str) -> u64 {
+        self.plausible(place, text, PLAUSIBLE_NANOS, "per million tokens is not plausible (0.001 to 1000)")
+    }
+
+    fn plausible(&mut self, place: &str, text: &str, range: RangeInclusive<u64>, complaint: &str) -> u64 {
         match parse_decimal(text, PRICE_DECIMALS) {
-            Ok(nanos) if PLAUSIBLE_NANOS.contains(&nanos) => nanos,
+            Ok(nanos) if range.contains(&nanos) => nanos,
             Ok(_) => {
-                self.mistake(place, format!("{text} per million tokens is not plausible (0.001 to 1000)"));
+                self.mistake(place, format!("{text} {complaint}"));
                 0
             }
             Err(error) => {
@@ -120,20 +176,21 @@ impl Checker {
         }
     }
 
-    fn rates(
-        &mut self,
-        place: &str,
-        input: &str,
-        cached: Option<&str>,
-        write: Option<&str>,
-        output: Option<&str>,
-    ) -> Rates {
-        Rates {
-            input: self.rate(&format!("{place}.input"), input),
-            cached_input: cached.map(|text| self.rate(&format!("{place}.cached_input"), text)),
-            cache_write: write.map(|text| self.rate(&format!("{place}.cache_write"), text)),
-            output: output.map_or(0, |text| self.rate(&format!("{place}.output"), text)),
-        }
+    fn rates(&mut self, place: &str, raw: &RawRates<'_>) -> Rates {
+        let mut rate = |key: &str, text: Option<&str>| text.map(|text| self.rate(&format!("{place}.{key}"), text));
+        let rates = Rates {
+            input: rate("input", raw.input).unwrap_or(0),
+            cached_input: rate("cached_input", raw.cached_input),
+            cache_write: rate("cache_write", raw.cache_write),
+            output: rate("output", raw.output).unwrap_or(0),
+            audio_input: rate("audio_input", raw.audio_input),
+            audio_minute: None,
+        };
+        let complaint = "per minute is not plausible (0.0001 to 1)";
+        let audio_minute = raw
+            .audio_minute
+            .map(|text| self.plausible(&format!("{place}.audio_minute"), text, PLAUSIBLE_NANOS_PER_MINUTE, complaint));
+        Rates { audio_minute, ..rates }
     }
 }
 
@@ -207,6 +264,12 @@ fn check_model(checker: &mut Checker, provider: &ProviderId, currency: Currency,
             checker.mistake(&earlier.id, format!("overlaps the row of {}: close it with `until`", later.from));
         }
     }
+    if raw.image_tokens.is_some() && !raw.vision {
+        checker.mistake(&raw.id, "image_tokens without vision");
+    }
+    if raw.operation == Operation::Transcription && raw.max_audio_seconds.is_none() {
+        checker.mistake(&raw.id, "max_audio_seconds is missing: without it a transcription has no ceiling");
+    }
     if raw.context_window == 0 {
         checker.mistake(&raw.id, "context_window must not be 0");
     }
@@ -218,6 +281,11 @@ fn check_model(checker: &mut Checker, provider: &ProviderId, currency: Currency,
         context_window: raw.context_window,
         max_output_tokens: raw.max_output_tokens,
         reasoning: raw.reasoning,
+        vision: raw.vision,
+        image_tokens: raw.image_tokens,
+        audio_input: raw.audio_input,
+        file_input: raw.file_input,
+        max_audio_seconds: raw.max_audio_seconds,
         embedding_dimensions: raw.embedding_dimensions,
         prices,
     }
@@ -231,25 +299,39 @@ fn check_price(
     raw: RawPrice,
 ) -> PriceRow {
     let id = format!("{place}@{}", raw.from);
-    if operation == Operation::Chat && raw.output.is_none() {
-        checker.mistake(&id, "a chat model needs an output price");
-    }
     if raw.until.is_some_and(|until| until <= raw.from) {
         checker.mistake(&id, "`until` must be after `from`");
     }
-    let rates =
-        checker.rates(&id, &raw.input, raw.cached_input.as_deref(), raw.cache_write.as_deref(), raw.output.as_deref());
-    let long_context = raw.long_context.map(|tier| LongContext {
-        above_input_tokens: tier.above_input_tokens,
-        rates: checker.rates(
-            &format!("{id}.long_context"),
-            &tier.input,
-            tier.cached_input.as_deref(),
-            tier.cache_write.as_deref(),
-            Some(&tier.output),
-        ),
+    let rates = checker.rates(&id, &raw.rates());
+    check_unit(checker, &id, operation, raw.free, &raw.rates());
+    let long_context = raw.long_context.as_ref().map(|tier| {
+        let place = format!("{id}.long_context");
+        check_unit(checker, &place, operation, raw.free, &tier.rates());
+        LongContext { above_input_tokens: tier.above_input_tokens, rates: checker.rates(&place, &tier.rates()) }
     });
     PriceRow { id: id.into(), currency, from: raw.from, until: raw.until, rates, long_context, source: raw.source }
+}
+
+/// Whatever a call of that kind is billed by has a rate: a missing one must not look like "free".
+fn check_unit(checker: &mut Checker, place: &str, operation: Operation, free: bool, rates: &RawRates<'_>) {
+    let tokens = rates.input.is_some();
+    match operation {
+        _ if free => {
+            if tokens || rates.output.is_some() || rates.audio_minute.is_some() {
+                checker.mistake(place, "is free and has a rate: which of them?");
+            }
+        }
+        Operation::Chat if !tokens || rates.output.is_none() => {
+            checker.mistake(place, "a chat model needs an input and an output price");
+        }
+        Operation::Transcription if rates.audio_minute.is_none() && (!tokens || rates.output.is_none()) => {
+            checker.mistake(place, "a transcription needs `audio_minute`, or an input and an output price");
+        }
+        Operation::Embeddings | Operation::Moderation if !tokens => {
+            checker.mistake(place, "needs an input price, or `free = true`");
+        }
+        _ => {}
+    }
 }
 
 fn check_aliases(

@@ -99,8 +99,14 @@ fn an_alias_follows_its_dates_and_so_does_the_price() {
 fn cached_reasoning_tier_and_uplift_are_priced_by_their_own_rates() {
     let acme = ProviderCatalogue::parse(FILE).unwrap();
     let row = acme.resolve("acme-2601", day("2026-08-01")).unwrap().price_at(day("2026-08-01")).unwrap();
-    let usage =
-        Usage { input_uncached: 1000, input_cached: 500, cache_write: 100, output_visible: 200, reasoning: 100 };
+    let usage = Usage {
+        input_uncached: 1000,
+        input_cached: 500,
+        cache_write: 100,
+        output_visible: 200,
+        reasoning: 100,
+        ..Usage::default()
+    };
     // 1000×0.20 + 500×0.02 + 100×0.25 + 300×1.20 = 595 USD per million, so 595 000 nano-dollars.
     assert_eq!(row.cost(&usage, 0).unwrap().nanos(), 595_000);
     assert_eq!(row.cost(&usage, 10).unwrap().nanos(), 654_500);
@@ -134,15 +140,50 @@ fn mistakes_are_all_reported_with_their_place() {
     assert!(ProviderCatalogue::parse(&FILE.replace("released", "relesaed")).is_err());
 }
 
+#[test]
+fn sound_is_billed_by_tokens_by_the_minute_or_both() {
+    let catalogue = Catalogue::new([OPENAI_TOML, MISTRAL_TOML].map(|text| ProviderCatalogue::parse(text).unwrap()));
+    let today = day("2026-11-24");
+    let cost = |id: &str, usage: Usage| {
+        let found = catalogue.resolve(id, today).unwrap();
+        found.model.price_at(today).unwrap().cost(&usage, 0).unwrap().nanos()
+    };
+    let minute_and_a_half = Usage { audio_millis: 90_000, ..Usage::default() };
+    assert_eq!(cost("whisper-1", minute_and_a_half), 9_000_000, "0.006 USD a minute");
+    let spoken = Usage { input_uncached: 10, input_audio: 1_000, output_visible: 20, ..Usage::default() };
+    assert_eq!(cost("gpt-audio-mini", spoken), 10 * 600 + 1_000 * 10_000 + 20 * 2_400);
+    let both = Usage { input_uncached: 375, output_visible: 10, audio_millis: 30_000, ..Usage::default() };
+    assert_eq!(cost("voxtral-small-2507", both), 375 * 100 + 10 * 400 + 3_000_000);
+    assert_eq!(cost("omni-moderation-latest", Usage { input_uncached: 9_999, ..Usage::default() }), 0);
+}
+
+#[test]
+fn nothing_is_free_by_omission() {
+    for (row, mistake) in [
+        ("operation = \"moderation\"\ncontext_window = 9", "needs an input price, or `free = true`"),
+        ("operation = \"transcription\"\ncontext_window = 9\nmax_audio_seconds = 60", "needs `audio_minute`"),
+        ("operation = \"transcription\"\ncontext_window = 9", "max_audio_seconds is missing"),
+        ("operation = \"chat\"\ncontext_window = 9", "needs an input and an output price"),
+    ] {
+        let file = format!(
+            "{FILE}\n[[models]]\nid = \"x\"\n{row}\n[[models.prices]]\nfrom = \"2026-01-01\"\nsource = \"test\""
+        );
+        let error = ProviderCatalogue::parse(&file).unwrap_err().to_string();
+        assert!(error.contains(mistake), "{error}");
+        assert!(!file.contains("free"));
+    }
+}
+
 proptest! {
     #[test]
     fn no_usage_within_the_bounds_costs_more_than_the_ceiling(
-        uncached in 0u64..400_000, cached in 0u64..400_000, write in 0u64..400_000, visible in 0u64..100_000, reasoning in 0u64..100_000, uplift in 0u32..50,
+        uncached in 0u64..400_000, cached in 0u64..400_000, write in 0u64..400_000, visible in 0u64..100_000, reasoning in 0u64..100_000, audio in 0u64..100_000, millis in 0u64..10_000_000, uplift in 0u32..50,
     ) {
         let acme = ProviderCatalogue::parse(FILE).unwrap();
         let row = acme.resolve("acme-2601", day("2026-08-01")).unwrap().price_at(day("2026-08-01")).unwrap();
-        let usage = Usage { input_uncached: uncached, input_cached: cached, cache_write: write, output_visible: visible, reasoning };
-        let ceiling = row.ceiling(usage.input_tokens(), usage.output_tokens(), uplift).unwrap();
+        let usage = Usage { input_uncached: uncached, input_cached: cached, cache_write: write, output_visible: visible, reasoning, input_audio: audio, audio_millis: millis };
+        let bound = UsageBound { input_tokens: usage.input_tokens(), output_tokens: usage.output_tokens(), audio_millis: millis };
+        let ceiling = row.ceiling(&bound, uplift).unwrap();
         prop_assert!(row.cost(&usage, uplift).unwrap().nanos() <= ceiling.nanos());
     }
 }
