@@ -3,6 +3,7 @@
 //! Listeners, clock and shutdown are arguments, so that tests bind port 0 and move time by hand.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::{AppState, mairie_router, ops_router, public_router};
+use crate::http::{AppState, UploadSettings, mairie_router, ops_router, public_router};
 use crate::identity::{Directory, InstanceSecret};
 use crate::ledger::{Ledger, sweep_until_shutdown};
 use crate::pipeline::Pipeline;
@@ -120,6 +121,12 @@ impl App {
             clock,
             shutdown,
             requests: Arc::new(Semaphore::new(config.server.max_requests)),
+            uploads: Arc::new(Semaphore::new(config.server.max_uploads)),
+            upload: UploadSettings {
+                folder: config.ledger.path.parent().map(Path::to_owned).unwrap_or_default(),
+                max_bytes: config.server.max_upload_bytes,
+                read: config.server.upload_read,
+            },
             max_body_bytes: config.server.max_body_bytes,
             request_read: config.server.request_read,
             keep_alive: config.server.keep_alive,

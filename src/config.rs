@@ -76,6 +76,12 @@ pub struct ServerConfig {
     pub max_requests: usize,
     /// How long a client may take to send its request.
     pub request_read: Duration,
+    /// Longest recording, in bytes.
+    pub max_upload_bytes: u64,
+    /// Recordings received and sent on at the same time.
+    pub max_uploads: usize,
+    /// How long a client may take to send a recording.
+    pub upload_read: Duration,
     /// How long a stream may be silent before a comment keeps it alive.
     pub keep_alive: Duration,
     /// How long a stop waits.

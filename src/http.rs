@@ -3,22 +3,24 @@
 //! A layer here looks at method, path, headers, sizes and time; whatever needs the resident, the model or money is a
 //! stage of the pipeline. It must not decide anything about them.
 
+mod answer;
 mod body;
-mod chat;
+mod endpoints;
 mod error;
 mod mairie;
 mod middleware;
 mod models;
 mod openapi;
 mod ops;
+mod transcriptions;
 mod usage;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::FromRef;
-use axum::routing::{get, post};
+use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::routing::{any, get, post};
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
 use tower::ServiceBuilder;
@@ -33,6 +35,7 @@ use crate::quota::Calendar;
 use crate::shutdown::Shutdown;
 
 pub use error::ApiError;
+pub use transcriptions::UploadSettings;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -51,6 +54,10 @@ pub struct AppState {
     pub shutdown: Shutdown,
     /// Requests that may be served at the same time; each permit lives as long as the answer's body.
     pub requests: Arc<Semaphore>,
+    /// Recordings that may be received and sent on at the same time.
+    pub uploads: Arc<Semaphore>,
+    /// How they are received.
+    pub upload: UploadSettings,
     /// Longest body, in bytes.
     pub max_body_bytes: usize,
     /// How long a client may take to send its request.
@@ -72,7 +79,13 @@ impl FromRef<AppState> for Directory {
 /// The residents' listener. Web pages of `cors_origins` may call it from a browser.
 pub fn public_router(state: AppState, cors_origins: &[String]) -> Router {
     let api = Router::new()
-        .route("/chat/completions", post(chat::chat_completions))
+        .route("/chat/completions", post(endpoints::chat_completions))
+        .route("/responses", post(endpoints::responses))
+        .route("/responses/{*rest}", any(endpoints::stored_response))
+        .route("/embeddings", post(endpoints::embeddings))
+        .route("/moderations", post(endpoints::moderations))
+        // Its own bounds are kept while the form is read.
+        .route("/audio/transcriptions", post(transcriptions::transcriptions).layer(DefaultBodyLimit::disable()))
         .route("/models", get(models::list_models))
         .route("/models/{*id}", get(models::get_model))
         .route("/usage", get(usage::get_usage));

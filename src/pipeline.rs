@@ -15,11 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use providers::ProviderId;
 use providers::catalogue::Catalogue;
-use providers::chat::{ChatRequest, InvalidRequest};
+use providers::chat::InvalidRequest;
 use providers::error::ProviderError;
 use providers::exchange::ExchangeRates;
+use providers::request::ApiRequest;
 use providers::upstream::Upstream;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -106,13 +108,26 @@ pub struct Origin {
     pub dropped: Vec<String>,
 }
 
+/// Where a resident stands once a request was let in, for the response headers.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    /// The rate.
+    pub rate: RateState,
+    /// Tokens that the plan allows per day.
+    pub tokens_per_day: u64,
+    /// Of those, left beside everything held.
+    pub tokens_left: u64,
+    /// When the day ends.
+    pub day_ends: Timestamp,
+}
+
 /// An answer on its way to the client.
 #[derive(Debug)]
-pub struct ChatOutcome {
+pub struct Answered {
     /// Where it comes from.
     pub origin: Origin,
-    /// Where the resident stands with the rate.
-    pub rate: RateState,
+    /// Where the resident stands.
+    pub standing: Standing,
     /// The answer.
     pub delivery: Delivery,
 }
@@ -122,8 +137,10 @@ pub struct ChatOutcome {
 pub enum Delivery {
     /// Not streamed; settled.
     Whole {
-        /// JSON in OpenAI's shape.
+        /// The answer in OpenAI's shape.
         body: Bytes,
+        /// Its media type.
+        content_type: &'static str,
         /// Exact cost in nano-euros, where it is known.
         cost_euro_nanos: Option<i64>,
     },
@@ -194,18 +211,19 @@ impl Pipeline {
         route::offered(self, plan)
     }
 
-    /// Answers a chat request that was received whole at `received`.
+    /// Answers a request that was received whole at `received`; one that could not be read is refused, and counted like
+    /// any other refusal. Every endpoint that can reach a vendor goes through here.
     ///
     /// # Errors
     /// [`PipelineError`], counted by reason when it is a refusal.
-    pub async fn chat(
+    pub async fn answer(
         self: &Arc<Self>,
         who: Authenticated,
-        body: &[u8],
+        request: Result<ApiRequest, InvalidRequest>,
         request_id: String,
         received: Tick,
-    ) -> Result<ChatOutcome, PipelineError> {
-        let result = self.try_chat(who, body, request_id, received).await;
+    ) -> Result<Answered, PipelineError> {
+        let result = self.try_answer(who, request, request_id, received).await;
         if let Err(reason) = result.as_ref().map_err(PipelineError::refusal_reason)
             && let Some(reason) = reason
         {
@@ -215,18 +233,17 @@ impl Pipeline {
         result
     }
 
-    async fn try_chat(
+    async fn try_answer(
         self: &Arc<Self>,
         who: Authenticated,
-        body: &[u8],
+        request: Result<ApiRequest, InvalidRequest>,
         request_id: String,
         received: Tick,
-    ) -> Result<ChatOutcome, PipelineError> {
+    ) -> Result<Answered, PipelineError> {
         if self.shutdown.has_begun() {
             return Err(PipelineError::ShuttingDown);
         }
-        let request = ChatRequest::parse(body)?;
-        let routed = route::route(self, who, request, request_id)?;
+        let routed = route::route(self, who, request?, request_id)?;
         let (head, answer) = oneshot::channel();
         let pipeline = Arc::clone(self);
         // From here on nothing may stop half-way: the client can leave, the hold must be resolved.
@@ -238,7 +255,7 @@ impl Pipeline {
         self: Arc<Self>,
         routed: Routed,
         received: Tick,
-        head: oneshot::Sender<Result<ChatOutcome, PipelineError>>,
+        head: oneshot::Sender<Result<Answered, PipelineError>>,
     ) {
         let admitted = match admit::admit(&self, routed, received).await {
             Ok(admitted) => admitted,

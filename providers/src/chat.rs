@@ -3,7 +3,14 @@
 //! Only what the gateway acts on is typed. It must not know vendors, prices or residents: adapters turn this into what
 //! a vendor accepts.
 
+mod content;
+
 use serde_json::{Map, Value};
+
+use crate::catalogue::{Model, UsageBound};
+use crate::responses;
+
+pub use content::{Media, text_chars};
 
 /// A request that cannot be served, in words for the client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,33 +56,37 @@ pub struct ChatRequest {
     pub choices: u64,
     /// Everything else, untouched.
     pub rest: Map<String, Value>,
+    /// What it carries beside text.
+    pub media: Media,
     /// Length of the body as received, in bytes.
     pub body_bytes: u64,
 }
 
 impl ChatRequest {
-    /// Reads a request body.
+    /// Reads a request body. A body in the shape of the Responses API (`input` instead of `messages`, flat tools), which
+    /// some editors post here, is read as the chat request it means.
     ///
     /// # Errors
-    /// [`InvalidRequest`] for a body that is not a JSON object, lacks `model` or `messages`, or has values of the
-    /// wrong type where the gateway has to act on them.
+    /// [`InvalidRequest`] for a body that is not a JSON object, or as [`ChatRequest::from_map`].
     pub fn parse(body: &[u8]) -> Result<Self, InvalidRequest> {
-        let mut rest: Map<String, Value> = serde_json::from_slice(body).map_err(|error| InvalidRequest {
-            // serde_json's own sentence names a place, never the content.
-            message: format!(
-                "The body is not a JSON object of a chat request (line {}, column {}).",
-                error.line(),
-                error.column()
-            ),
-            param: None,
-            code: None,
-        })?;
-        let model = match rest.shift_remove("model") {
-            Some(Value::String(model)) if !model.is_empty() => model,
-            Some(_) => return Err(InvalidRequest::new("model", "`model` must be a text that is not empty.")),
-            None => return Err(InvalidRequest::new("model", "You must provide a `model` parameter.")),
-        };
-        let messages = parse_messages(rest.shift_remove("messages"))?;
+        let mut map = parse_object(body, "a chat request")?;
+        if responses::is_responses_shaped(&map) {
+            map = responses::chat_from_responses_shape(&map)?;
+        } else if let Some(tools) = map.get_mut("tools") {
+            *tools = responses::nest_tools(tools.take());
+        }
+        Self::from_map(map, length(body))
+    }
+
+    /// Reads a request that is already an object; `body_bytes` is the length of what was received.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`] when `model` or `messages` are missing, or for values of the wrong type where the gateway has
+    /// to act on them.
+    pub fn from_map(mut rest: Map<String, Value>, body_bytes: u64) -> Result<Self, InvalidRequest> {
+        let model = take_model(&mut rest)?;
+        let mut media = Media::default();
+        let messages = content::parse_messages(rest.shift_remove("messages"), &mut media)?;
         let stream = take_bool(&mut rest, "stream")?.unwrap_or(false);
         let include_usage = parse_stream_options(rest.shift_remove("stream_options"))?;
         let old_limit = take_u64(&mut rest, "max_tokens")?;
@@ -87,15 +98,34 @@ impl ChatRequest {
         if !(1..=MAX_CHOICES).contains(&choices) {
             return Err(InvalidRequest::new("n", format!("`n` must be between 1 and {MAX_CHOICES}.")));
         }
-        let body_bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);
-        Ok(Self { model, messages, stream, include_usage, max_output_tokens, choices, rest, body_bytes })
+        refuse_what_costs_beyond_tokens(&rest)?;
+        Ok(Self { model, messages, stream, include_usage, max_output_tokens, choices, rest, media, body_bytes })
     }
 
-    /// A strict upper bound of the input tokens: a token is at least one byte, JSON only lengthens a text, and the
-    /// JSON around a message is longer than the template tokens a vendor adds to it. A margin covers the preamble.
-    pub fn input_bound(&self) -> u64 {
-        const PREAMBLE_TOKENS: u64 = 64;
-        self.body_bytes.saturating_add(PREAMBLE_TOKENS)
+    /// Bytes of the body that are text, and JSON around it.
+    pub fn text_bytes(&self) -> u64 {
+        self.body_bytes.saturating_sub(self.media.payload_bytes)
+    }
+
+    /// The most the call can use with `model`, at that output limit per choice.
+    ///
+    /// Input: a token is at least one byte, JSON only lengthens a text, and the JSON around a message is longer than
+    /// the template tokens a vendor adds to it; a margin covers the preamble, and the window bounds it all, as a vendor
+    /// refuses what is longer. Output: a prediction that is not met is billed on top of the answer.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`] when the model cannot take what the request carries.
+    pub fn bound(&self, model: &Model, max_output_tokens: u64) -> Result<UsageBound, InvalidRequest> {
+        self.media.check(model)?;
+        let prediction = self.rest.get("prediction").map_or(0, |prediction| length(prediction.to_string().as_bytes()));
+        let sound = model.max_audio_seconds.unwrap_or(0).saturating_mul(1_000);
+        Ok(UsageBound {
+            input_tokens: text_bound(self.text_bytes())
+                .saturating_add(self.media.token_bound(model))
+                .min(model.context_window),
+            output_tokens: max_output_tokens.saturating_add(prediction).saturating_mul(self.choices),
+            audio_millis: if self.media.sounds > 0 { sound } else { 0 },
+        })
     }
 
     /// What stays the same over the turns of one conversation: everything up to the first message of the user.
@@ -117,11 +147,68 @@ impl ChatRequest {
     }
 }
 
-fn wrong_type(param: &str, wanted: &str) -> InvalidRequest {
+/// Most input tokens of that many bytes of a request.
+pub(crate) fn text_bound(bytes: u64) -> u64 {
+    const PREAMBLE_TOKENS: u64 = 64;
+    bytes.saturating_add(PREAMBLE_TOKENS)
+}
+
+/// The length of a body.
+pub(crate) fn length(body: &[u8]) -> u64 {
+    u64::try_from(body.len()).unwrap_or(u64::MAX)
+}
+
+/// Reads a body as the JSON object of `what`. The complaint names a place, never the content.
+pub(crate) fn parse_object(body: &[u8], what: &str) -> Result<Map<String, Value>, InvalidRequest> {
+    serde_json::from_slice(body).map_err(|error| InvalidRequest {
+        message: format!("The body is not a JSON object of {what} (line {}, column {}).", error.line(), error.column()),
+        param: None,
+        code: None,
+    })
+}
+
+/// Takes the model asked for out of a request.
+pub(crate) fn take_model(rest: &mut Map<String, Value>) -> Result<String, InvalidRequest> {
+    match rest.shift_remove("model") {
+        Some(Value::String(model)) if !model.is_empty() => Ok(model),
+        Some(_) => Err(InvalidRequest::new("model", "`model` must be a text that is not empty.")),
+        None => Err(InvalidRequest::new("model", "You must provide a `model` parameter.")),
+    }
+}
+
+/// Searches, spoken answers and tools that run at the vendor are billed beside the tokens, so a ceiling made of tokens
+/// would not hold: they are refused, never sent.
+fn refuse_what_costs_beyond_tokens(rest: &Map<String, Value>) -> Result<(), InvalidRequest> {
+    let set = |key: &str| rest.get(key).filter(|value| !value.is_null());
+    let spoken = set("modalities").is_some_and(|modes| *modes != serde_json::json!(["text"]));
+    let priced_apart = [("web_search_options", set("web_search_options").is_some()), ("audio", set("audio").is_some())];
+    let refused = priced_apart.iter().find(|(_, is_set)| *is_set).map(|(key, _)| *key);
+    if let Some(key) = refused.or(spoken.then_some("modalities")) {
+        return Err(InvalidRequest::unsupported(
+            key,
+            format!("`{key}` is not offered here: it is billed beside tokens."),
+        ));
+    }
+    let tools = match set("tools") {
+        None => return Ok(()),
+        Some(Value::Array(tools)) => tools,
+        Some(_) => return Err(wrong_type("tools", "a list")),
+    };
+    for (index, tool) in tools.iter().enumerate() {
+        if !matches!(tool.get("type").and_then(Value::as_str), Some("function" | "custom")) {
+            let text =
+                "Only function and custom tools are offered here: others run at the vendor and are billed apart.";
+            return Err(InvalidRequest::unsupported(&format!("tools[{index}]"), text));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn wrong_type(param: &str, wanted: &str) -> InvalidRequest {
     InvalidRequest::new(param, format!("`{param}` must be {wanted}."))
 }
 
-fn take_bool(rest: &mut Map<String, Value>, key: &str) -> Result<Option<bool>, InvalidRequest> {
+pub(crate) fn take_bool(rest: &mut Map<String, Value>, key: &str) -> Result<Option<bool>, InvalidRequest> {
     match rest.shift_remove(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Bool(value)) => Ok(Some(value)),
@@ -129,7 +216,7 @@ fn take_bool(rest: &mut Map<String, Value>, key: &str) -> Result<Option<bool>, I
     }
 }
 
-fn take_u64(rest: &mut Map<String, Value>, key: &str) -> Result<Option<u64>, InvalidRequest> {
+pub(crate) fn take_u64(rest: &mut Map<String, Value>, key: &str) -> Result<Option<u64>, InvalidRequest> {
     match rest.shift_remove(key) {
         None | Some(Value::Null) => Ok(None),
         Some(value) => value.as_u64().map(Some).ok_or_else(|| wrong_type(key, "a whole number that is not negative")),
@@ -141,56 +228,6 @@ fn parse_stream_options(value: Option<Value>) -> Result<bool, InvalidRequest> {
         None | Some(Value::Null) => Ok(false),
         Some(Value::Object(options)) => Ok(options.get("include_usage").and_then(Value::as_bool).unwrap_or(false)),
         Some(_) => Err(wrong_type("stream_options", "an object")),
-    }
-}
-
-fn parse_messages(value: Option<Value>) -> Result<Vec<Map<String, Value>>, InvalidRequest> {
-    let Some(Value::Array(items)) = value else {
-        return Err(InvalidRequest::new("messages", "You must provide a list of `messages`."));
-    };
-    if items.is_empty() {
-        return Err(InvalidRequest::new("messages", "`messages` must hold at least one message."));
-    }
-    items
-        .into_iter()
-        .enumerate()
-        .map(|(index, item)| match item {
-            Value::Object(message) => check_message(index, message),
-            _ => Err(wrong_type(&format!("messages[{index}]"), "an object")),
-        })
-        .collect()
-}
-
-fn check_message(index: usize, message: Map<String, Value>) -> Result<Map<String, Value>, InvalidRequest> {
-    if !message.get("role").is_some_and(Value::is_string) {
-        return Err(wrong_type(&format!("messages[{index}].role"), "a text"));
-    }
-    let place = format!("messages[{index}].content");
-    match message.get("content") {
-        None | Some(Value::Null | Value::String(_)) => Ok(message),
-        Some(Value::Array(parts)) => {
-            // An image, a sound or a file has no bound in bytes yet, and a call without a bound is never made.
-            let foreign =
-                parts.iter().find(|part| !matches!(part.get("type").and_then(Value::as_str), Some("text" | "refusal")));
-            match foreign {
-                None => Ok(message),
-                Some(_) => Err(InvalidRequest::unsupported(
-                    &place,
-                    "Only text content is accepted: images, audio and files are not.",
-                )),
-            }
-        }
-        Some(_) => Err(wrong_type(&place, "a text or a list of parts")),
-    }
-}
-
-/// Characters of text in a message's `content`, whatever its form.
-pub fn text_chars(content: &Value) -> u64 {
-    let count = |text: &str| u64::try_from(text.chars().count()).unwrap_or(u64::MAX);
-    match content {
-        Value::String(text) => count(text),
-        Value::Array(parts) => parts.iter().filter_map(|part| part.get("text")?.as_str()).map(count).sum(),
-        _ => 0,
     }
 }
 
@@ -230,8 +267,23 @@ mod tests {
             (r#"{"model":"m","messages":[{"content":"x"}]}"#, Some("messages[0].role")),
             (
                 r#"{"model":"m","messages":[{"role":"user","content":[{"type":"image_url"}]}]}"#,
-                Some("messages[0].content"),
+                Some("messages[0].content[0].image_url.url"),
             ),
+            (
+                r#"{"model":"m","messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"file-1"}}]}]}"#,
+                Some("messages[0].content[0].file"),
+            ),
+            (r#"{"model":"m","messages":[{"role":"tool","content":"x"}]}"#, Some("messages[0].tool_call_id")),
+            (r#"{"model":"m","messages":[{"role":"king","content":"x"}]}"#, Some("messages[0].role")),
+            (
+                r#"{"model":"m","messages":[{"role":"user","content":"x"}],"tools":[{"type":"web_search"}]}"#,
+                Some("tools[0]"),
+            ),
+            (
+                r#"{"model":"m","messages":[{"role":"user","content":"x"}],"web_search_options":{}}"#,
+                Some("web_search_options"),
+            ),
+            (r#"{"model":"m","messages":[{"role":"user","content":"x"}],"modalities":["audio"]}"#, Some("modalities")),
             (r#"{"model":"m","messages":[{"role":"user","content":"x"}],"stream":"yes"}"#, Some("stream")),
             (r#"{"model":"m","messages":[{"role":"user","content":"x"}],"max_tokens":-1}"#, Some("max_tokens")),
             (r#"{"model":"m","messages":[{"role":"user","content":"x"}],"n":0}"#, Some("n")),
@@ -240,6 +292,34 @@ mod tests {
         ] {
             assert_eq!(parse(body).unwrap_err().param.as_deref(), param, "{body}");
         }
+    }
+
+    #[test]
+    fn what_is_no_text_is_bounded_by_the_models_rule_and_not_by_its_bytes() {
+        let image =
+            format!(r#"{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{}"}}}}"#, "A".repeat(90_000));
+        let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":[{image},{image}]}}]}}"#);
+        let request = parse(&body).unwrap();
+        let bound = |provider: &str, id: &str| {
+            let catalogue = crate::catalogue::ProviderCatalogue::parse(provider).unwrap();
+            request.bound(catalogue.resolve(id, "2026-11-24".parse().unwrap()).unwrap(), 100)
+        };
+        let (openai, mistral) = (crate::catalogue::OPENAI_TOML, crate::catalogue::MISTRAL_TOML);
+        let small = bound(mistral, "mistral-small-2603").unwrap();
+        assert!((2 * 4160..2 * 4160 + 400).contains(&small.input_tokens), "{small:?}");
+        assert_eq!(bound(openai, "gpt-6-luna").unwrap().input_tokens, 922_000, "no rule known: the window");
+        assert!(bound(mistral, "codestral-2508").is_err(), "it cannot see");
+    }
+
+    #[test]
+    fn a_prediction_that_is_not_met_is_paid_for_and_held_for() {
+        let request = parse(
+            r#"{"model":"m","n":2,"messages":[{"role":"user","content":"x"}],"prediction":{"type":"content","content":"12345"}}"#,
+        )
+        .unwrap();
+        let catalogue = crate::catalogue::ProviderCatalogue::parse(crate::catalogue::MISTRAL_TOML).unwrap();
+        let model = catalogue.resolve("mistral-small-2603", "2026-11-24".parse().unwrap()).unwrap();
+        assert!(request.bound(model, 10).unwrap().output_tokens >= 2 * (10 + 5));
     }
 
     #[test]

@@ -6,23 +6,31 @@
 //!
 //! - [`catalogue`]: models, hosts and dated prices; what a usage costs and what a call can cost at most
 //! - [`money`], [`exchange`], [`usage`]: integer amounts, euro conversion, disjoint token buckets
-//! - [`chat`]: the canonical request, in OpenAI's shape with unknown fields kept
-//! - [`openai`], [`mistral`], [`compatible`]: one adapter per dialect
-//! - [`sse`], [`stream`]: bytes to frames, frames to what the client gets and the ledger needs
+//! - [`request`]: what a resident can ask for; [`chat`], [`responses`], [`embeddings`], [`moderation`],
+//!   [`transcription`]: each of it, in OpenAI's shape with unknown fields kept
+//! - `openai`, `mistral`: what each dialect accepts; `normalise`: any chat answer in OpenAI's shape
+//! - [`sse`], [`stream`]: bytes to frames, frames to what the client gets and the ledger needs; [`upload`]: a file on
+//!   its way to a vendor
 //! - [`transport`]: pooled, sharded HTTP client behind deadlines, permits and a circuit breaker
 //! - [`upstream`]: one configured vendor, ready to be called
 
 pub mod catalogue;
 pub mod chat;
-pub mod compatible;
+pub mod embeddings;
 pub mod error;
 pub mod exchange;
-pub mod mistral;
+mod mistral;
+pub mod moderation;
 pub mod money;
-pub mod openai;
+mod normalise;
+mod openai;
+pub mod request;
+pub mod responses;
 pub mod sse;
 pub mod stream;
+pub mod transcription;
 pub mod transport;
+pub mod upload;
 pub mod upstream;
 pub mod usage;
 

@@ -1,10 +1,11 @@
-//! Mistral's dialect: an allow-list of what its API accepts, and its answers in OpenAI's shape.
+//! Mistral's dialect: an allow-list of what its API accepts.
 //!
 //! Mistral refuses unknown fields everywhere with 422, so forwarding is by list, never by default.
 
+mod messages;
 mod request;
-mod response;
 mod tool_id;
+mod tools;
 
-pub(crate) use request::encode;
-pub(crate) use response::{StreamDecoder, decode_answer};
+pub(crate) use request::chat_body;
+pub(crate) use tool_id::for_mistral as tool_id;

@@ -43,6 +43,14 @@ impl Frame {
         Some(joined.freeze())
     }
 
+    /// The value of an `error:` line, in which llama.cpp tells of a failure after the head of its answer.
+    pub fn error_line(&self) -> Option<Bytes> {
+        lines(&self.raw).find_map(|(start, end)| {
+            let value = self.raw[start..end].strip_prefix(b"error:")?;
+            Some(self.raw.slice_ref(value.strip_prefix(b" ").unwrap_or(value)))
+        })
+    }
+
     /// True when the event carries an `id` or `event` field, which no chat client expects.
     pub fn has_extra_fields(&self) -> bool {
         lines(&self.raw).any(|(start, end)| {
@@ -66,11 +74,15 @@ fn lines(raw: &Bytes) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
-/// Cuts a byte stream into frames.
+/// Cuts a byte stream into frames. A frame that arrives whole is a slice of what arrived, without a copy; only one that
+/// is spread over several segments is put together.
 #[derive(Debug, Default)]
 pub struct FrameSplitter {
-    buffer: BytesMut,
-    /// Start of the line being read.
+    /// The segment being cut; empty while a frame is being put together.
+    segment: Bytes,
+    /// The beginning of a frame whose end has not arrived.
+    partial: BytesMut,
+    /// Start of the line being read, within whichever of the two holds bytes.
     line_start: usize,
     /// Where to go on looking for the end of that line.
     scan: usize,
@@ -83,8 +95,13 @@ impl FrameSplitter {
     }
 
     /// Adds bytes as they arrive.
-    pub fn push(&mut self, bytes: &[u8]) {
-        self.buffer.extend_from_slice(bytes);
+    pub fn push(&mut self, bytes: Bytes) {
+        if self.segment.is_empty() && self.partial.is_empty() {
+            self.segment = bytes;
+            return;
+        }
+        self.partial.extend_from_slice(&std::mem::take(&mut self.segment));
+        self.partial.extend_from_slice(&bytes);
     }
 
     /// Takes the next whole frame, if one has arrived.
@@ -92,16 +109,17 @@ impl FrameSplitter {
     /// # Errors
     /// [`FrameTooLong`] when no frame ends within [`MAX_FRAME_BYTES`].
     pub fn next_frame(&mut self) -> Result<Option<Frame>, FrameTooLong> {
-        while let Some(at) = self.buffer[self.scan..].iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+        let held: &[u8] = if self.segment.is_empty() { &self.partial } else { &self.segment };
+        while let Some(at) = held[self.scan..].iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
             let end = self.scan + at;
-            let next = if self.buffer[end] == b'\r' {
-                match self.buffer.get(end + 1) {
+            let next = if held[end] == b'\r' {
+                match held.get(end + 1) {
                     Some(b'\n') => end + 2,
                     Some(_) => end + 1,
                     // A CR at the very end may be half of a CRLF: wait for the next byte.
                     None => {
                         self.scan = end;
-                        return self.check_length();
+                        return check_length(held);
                     }
                 }
             } else {
@@ -114,13 +132,13 @@ impl FrameSplitter {
                 return Ok(Some(self.take(next)));
             }
         }
-        self.scan = self.buffer.len();
-        self.check_length()
+        self.scan = held.len();
+        check_length(held)
     }
 
     /// What is left when the stream has ended: a frame whose blank line was never sent, if it holds anything.
     pub fn finish(&mut self) -> Option<Frame> {
-        let rest = self.buffer.len();
+        let rest = self.segment.len().max(self.partial.len());
         let frame = self.take(rest);
         frame.raw.iter().any(|byte| !matches!(byte, b'\n' | b'\r')).then_some(frame)
     }
@@ -128,12 +146,17 @@ impl FrameSplitter {
     fn take(&mut self, length: usize) -> Frame {
         self.line_start = 0;
         self.scan = 0;
-        Frame { raw: self.buffer.split_to(length).freeze() }
+        let raw = if self.segment.is_empty() {
+            self.partial.split_to(length).freeze()
+        } else {
+            self.segment.split_to(length)
+        };
+        Frame { raw }
     }
+}
 
-    fn check_length(&self) -> Result<Option<Frame>, FrameTooLong> {
-        if self.buffer.len() > MAX_FRAME_BYTES { Err(FrameTooLong) } else { Ok(None) }
-    }
+fn check_length(held: &[u8]) -> Result<Option<Frame>, FrameTooLong> {
+    if held.len() > MAX_FRAME_BYTES { Err(FrameTooLong) } else { Ok(None) }
 }
 
 #[cfg(test)]
@@ -145,7 +168,7 @@ mod tests {
         let mut splitter = FrameSplitter::new();
         let mut frames = Vec::new();
         for piece in pieces {
-            splitter.push(piece);
+            splitter.push(Bytes::copy_from_slice(piece));
             while let Some(frame) = splitter.next_frame().unwrap() {
                 frames.push(frame);
             }
@@ -177,8 +200,22 @@ mod tests {
     #[test]
     fn an_endless_frame_is_refused() {
         let mut splitter = FrameSplitter::new();
-        splitter.push(&vec![b'x'; MAX_FRAME_BYTES + 1]);
+        splitter.push(vec![b'x'; MAX_FRAME_BYTES + 1].into());
         assert_eq!(splitter.next_frame(), Err(FrameTooLong));
+    }
+
+    #[test]
+    fn a_frame_that_arrives_whole_is_not_copied() {
+        let segment = Bytes::from_static(b"data: a\n\ndata: b\n\ndata: c");
+        let mut splitter = FrameSplitter::new();
+        splitter.push(segment.clone());
+        for start in [0, 9] {
+            let frame = splitter.next_frame().unwrap().unwrap();
+            assert_eq!(frame.raw.as_ptr(), segment[start..].as_ptr());
+        }
+        assert_eq!(splitter.next_frame().unwrap(), None);
+        splitter.push(Bytes::from_static(b"\n\n"));
+        assert_eq!(splitter.next_frame().unwrap().unwrap().data().unwrap(), "c");
     }
 
     proptest! {

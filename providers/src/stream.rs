@@ -1,18 +1,18 @@
 //! A vendor's event stream, turned into what the client gets and what the ledger needs.
 //!
-//! Frames of the client's own dialect are forwarded as they came and read on the side; Mistral's are translated. Usage
-//! is the last one seen, never a sum over chunks. It must not know money, residents or HTTP answers.
+//! Frames of the client's own dialect are forwarded as they came and read on the side; others are translated. Usage is
+//! the last one seen, never a sum over chunks. It must not know money, residents or HTTP answers.
 
-use bytes::Bytes;
-use futures_util::StreamExt;
 use std::time::Duration;
 
-use crate::Dialect;
-use crate::error::{ErrorKind, ProviderError};
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::StreamExt;
+use serde_json::Value;
+
+use crate::error::{ErrorBody, ErrorKind, ProviderError};
 use crate::sse::{Frame, FrameSplitter};
 use crate::transport::BodyStream;
 use crate::usage::ReportedUsage;
-use crate::{mistral, openai};
 
 /// What a stream, or a whole answer, turned out to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,51 +50,42 @@ pub(crate) struct Decoded {
     pub(crate) bytes: Bytes,
     pub(crate) visible_chars: u64,
     pub(crate) has_content: bool,
+    /// The stream is over: the client has its last event.
     pub(crate) done: bool,
 }
 
-/// The per-dialect reader of frames.
-pub(crate) enum Decoder {
-    Openai(openai::StreamDecoder),
-    Mistral(mistral::StreamDecoder),
-}
+/// Reads the frames of one kind of stream, and writes what the client gets.
+pub(crate) trait FrameReader: Send {
+    /// Reads one frame.
+    fn read(&mut self, frame: &Frame, facts: &mut AnswerFacts) -> Result<Decoded, ProviderError>;
 
-impl Decoder {
-    pub(crate) fn new(dialect: Dialect, include_usage: bool) -> Self {
-        match dialect {
-            Dialect::Openai | Dialect::Compatible => Self::Openai(openai::StreamDecoder::new(include_usage)),
-            Dialect::Mistral => Self::Mistral(mistral::StreamDecoder::new(include_usage)),
-        }
-    }
+    /// What is still to be written when the vendor's body ended after its answer did, but without saying so.
+    fn end(&mut self, facts: &AnswerFacts) -> Bytes;
 
-    fn decode(&mut self, frame: &Frame, facts: &mut AnswerFacts) -> Result<Decoded, ProviderError> {
-        match self {
-            Self::Openai(decoder) => decoder.decode(frame, facts),
-            Self::Mistral(decoder) => decoder.decode(frame, facts),
-        }
-    }
+    /// The event that tells the client of a failure in the middle.
+    fn failure(&mut self, error: &ProviderError) -> Bytes;
 }
 
 /// A streamed answer being read.
-pub struct ChatStream {
+pub struct AnswerStream {
     body: BodyStream,
     splitter: FrameSplitter,
-    decoder: Decoder,
+    reader: Box<dyn FrameReader>,
     facts: AnswerFacts,
-    /// `[DONE]` was passed on.
+    /// The client's last event was passed on.
     done: bool,
     ended: bool,
 }
 
-/// The end of every stream.
+/// The end of a stream of chat chunks.
 pub const DONE_FRAME: &[u8] = b"data: [DONE]\n\n";
-/// How long to wait for the end of the body after `[DONE]`, so that the connection can be used again.
+/// How long to wait for the end of the body after the last event, so that the connection can be used again.
 const END_GRACE: Duration = Duration::from_millis(20);
 
-impl ChatStream {
-    pub(crate) fn new(body: BodyStream, decoder: Decoder, upstream_request_id: Option<String>) -> Self {
+impl AnswerStream {
+    pub(crate) fn new(body: BodyStream, reader: Box<dyn FrameReader>, upstream_request_id: Option<String>) -> Self {
         let facts = AnswerFacts { upstream_request_id, ..AnswerFacts::default() };
-        Self { body, splitter: FrameSplitter::new(), decoder, facts, done: false, ended: false }
+        Self { body, splitter: FrameSplitter::new(), reader, facts, done: false, ended: false }
     }
 
     /// What is known so far.
@@ -106,6 +97,11 @@ impl ChatStream {
     /// client that leaves then has had its answer.
     pub fn is_complete(&self) -> bool {
         self.done || self.facts.finish_reason.is_some()
+    }
+
+    /// The event that tells the client of `error`, in the form its protocol has for it.
+    pub fn failure_frame(&mut self, error: &ProviderError) -> Bytes {
+        self.reader.failure(error)
     }
 
     /// The next piece for the client; `None` at the end.
@@ -139,7 +135,7 @@ impl ChatStream {
                 Err(error) => return Some(Err(ProviderError::new(ErrorKind::Protocol, error.to_string()))),
             }
             match self.body.next().await {
-                Some(Ok(bytes)) => self.splitter.push(&bytes),
+                Some(Ok(bytes)) => self.splitter.push(bytes),
                 Some(Err(error)) => return Some(Err(error)),
                 None => return self.at_end(),
             }
@@ -147,7 +143,11 @@ impl ChatStream {
     }
 
     fn read(&mut self, frame: &Frame) -> Result<Option<Piece>, ProviderError> {
-        let decoded = self.decoder.decode(frame, &mut self.facts)?;
+        if let Some(text) = frame.error_line() {
+            let value = serde_json::from_slice(&text).map_err(|_| unreadable())?;
+            return Err(error_event(&value));
+        }
+        let decoded = self.reader.read(frame, &mut self.facts)?;
         self.done |= decoded.done;
         self.facts.output_chars += decoded.visible_chars;
         let piece =
@@ -163,32 +163,62 @@ impl ChatStream {
                 Err(error) => return Some(Err(error)),
             }
         }
+        if self.done {
+            return None;
+        }
         if self.facts.finish_reason.is_none() {
             return Some(Err(ProviderError::new(ErrorKind::Cut, "The vendor's stream ended before its answer did.")));
         }
         // The answer is whole, only the marker is missing.
         self.done = true;
-        Some(Ok(Piece { bytes: Bytes::from_static(DONE_FRAME), visible_chars: 0, has_content: false }))
+        Some(Ok(Piece { bytes: self.reader.end(&self.facts), visible_chars: 0, has_content: false }))
     }
+}
+
+/// One `data:` event.
+pub(crate) fn data_frame(data: &[u8]) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(data.len() + 8);
+    bytes.put_slice(b"data: ");
+    bytes.put_slice(data);
+    bytes.put_slice(b"\n\n");
+    bytes.freeze()
+}
+
+/// A failure in the middle of chat chunks: a data event that both OpenAI SDKs raise, then the end that naive clients
+/// wait for.
+pub(crate) fn error_frame(error: &ProviderError) -> Bytes {
+    let body = serde_json::json!({
+        "error": {"message": error.message, "type": "server_error", "param": null, "code": error.kind.label()}
+    });
+    let mut frame = BytesMut::from(&data_frame(body.to_string().as_bytes())[..]);
+    frame.extend_from_slice(DONE_FRAME);
+    frame.freeze()
+}
+
+/// The failure that a chunk or an answer speaks of instead of answering: wrapped in `error`, or bare as Mistral and old
+/// versions of vLLM do it.
+pub(crate) fn failure_in(value: &Value) -> Option<ProviderError> {
+    let wrapped = value.get("error").filter(|error| !error.is_null());
+    let bare = value.get("object").is_some_and(|object| object == "error").then_some(value);
+    wrapped.or(bare).map(error_event)
 }
 
 /// An error event in the middle of a stream. It has no status, so it counts as possibly billed.
-pub(crate) fn error_event(value: &serde_json::Value) -> ProviderError {
-    let body = crate::error::ErrorBody::from_value(value);
+pub(crate) fn error_event(value: &Value) -> ProviderError {
+    let body = ErrorBody::from_value(value);
     ProviderError {
-        kind: ErrorKind::Server,
-        status: None,
-        message: body.message.unwrap_or_else(|| "The vendor failed in the middle of its answer.".to_owned()),
-        param: None,
+        param: body.param,
         code: body.code,
-        retry_after: None,
-        upstream_request_id: None,
+        ..ProviderError::new(
+            ErrorKind::Server,
+            body.message.unwrap_or_else(|| "The vendor failed in the middle of its answer.".to_owned()),
+        )
     }
 }
 
-/// A frame that cannot be read.
+/// A frame or an answer that cannot be read.
 pub(crate) fn unreadable() -> ProviderError {
-    ProviderError::new(ErrorKind::Protocol, "The vendor sent something that is not JSON.")
+    ProviderError::new(ErrorKind::Protocol, "The vendor sent something that is not JSON, or not an answer.")
 }
 
 #[cfg(test)]

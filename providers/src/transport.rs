@@ -20,6 +20,7 @@ use tower::ServiceBuilder;
 use tower::util::BoxCloneSyncService;
 
 use crate::error::ProviderError;
+use crate::upload::Upload;
 
 pub use breaker::BreakerSettings;
 pub use client::{ClientPool, HttpService};
@@ -39,12 +40,30 @@ pub struct UpstreamRequest {
     pub url: String,
     /// The vendor's key; never printed.
     pub api_key: SecretString,
-    /// JSON body.
-    pub body: Bytes,
+    /// What is sent.
+    pub body: UpstreamBody,
     /// Whether an event stream is expected.
     pub stream: bool,
     /// The request id, forwarded so that a vendor's log can be matched.
     pub request_id: String,
+}
+
+/// The body of a call. Cheap to clone, so that an attempt can be repeated.
+#[derive(Clone, Debug)]
+pub enum UpstreamBody {
+    /// JSON.
+    Json(Bytes),
+    /// A form with a file.
+    Form(Form),
+}
+
+/// A form with a file, read from disk as it is sent.
+#[derive(Clone, Debug)]
+pub struct Form {
+    /// Fields in their order; a name may come twice.
+    pub fields: Vec<(String, String)>,
+    /// The file, sent as `file`.
+    pub file: Upload,
 }
 
 /// The head of a vendor's answer, and its body to be read.

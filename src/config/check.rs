@@ -132,8 +132,8 @@ fn server(checker: &mut Checker<'_>, raw: &RawServer) -> Option<ServerConfig> {
     if raw.max_body_bytes < 1024 {
         checker.mistake("server.max_body_bytes", "must be at least 1024");
     }
-    if raw.max_requests == 0 {
-        checker.mistake("server.max_requests", "must be at least 1");
+    if raw.max_requests == 0 || raw.max_uploads == 0 {
+        checker.mistake("server", "max_requests and max_uploads must be at least 1");
     }
     for origin in &raw.cors_origins {
         let rest = origin.split_once("://").map(|(_, rest)| rest).unwrap_or_default();
@@ -150,6 +150,9 @@ fn server(checker: &mut Checker<'_>, raw: &RawServer) -> Option<ServerConfig> {
         cors_origins: raw.cors_origins.clone(),
         max_requests: raw.max_requests,
         request_read: checker.positive("server.request_read_seconds", raw.request_read_seconds),
+        max_upload_bytes: raw.max_upload_bytes,
+        max_uploads: raw.max_uploads,
+        upload_read: checker.positive("server.upload_read_seconds", raw.upload_read_seconds),
         keep_alive: checker.positive("server.keep_alive_seconds", raw.keep_alive_seconds),
         shutdown: Duration::from_secs(raw.shutdown_seconds),
     })

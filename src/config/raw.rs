@@ -32,6 +32,9 @@ pub(super) struct RawServer {
     pub(super) cors_origins: Vec<String>,
     pub(super) max_requests: usize,
     pub(super) request_read_seconds: u64,
+    pub(super) max_upload_bytes: u64,
+    pub(super) max_uploads: usize,
+    pub(super) upload_read_seconds: u64,
     pub(super) keep_alive_seconds: u64,
     pub(super) shutdown_seconds: u64,
 }

@@ -83,6 +83,17 @@ impl ApiError {
         Self::invalid(StatusCode::PAYLOAD_TOO_LARGE, Some("request_too_large"), text)
     }
 
+    pub(super) fn upload_too_large(limit: u64) -> Self {
+        let text = format!("The file is longer than {limit} bytes. Cut the recording into parts and try again.");
+        Self::invalid(StatusCode::PAYLOAD_TOO_LARGE, Some("request_too_large"), text)
+    }
+
+    pub(super) fn not_stored() -> Self {
+        let text =
+            "Answers are not stored here, so there is none to be fetched: send the whole conversation in `input`.";
+        Self::invalid(StatusCode::NOT_FOUND, Some("response_not_found"), text)
+    }
+
     pub(super) fn request_timeout() -> Self {
         Self::invalid(StatusCode::REQUEST_TIMEOUT, Some("request_timeout"), "The request took too long to arrive.")
     }

@@ -43,6 +43,9 @@ const CORS_ANSWER_HEADERS: &[&str] = &[
     "x-ratelimit-limit-requests",
     "x-ratelimit-remaining-requests",
     "x-ratelimit-reset-requests",
+    "x-ratelimit-limit-tokens",
+    "x-ratelimit-remaining-tokens",
+    "x-ratelimit-reset-tokens",
 ];
 
 /// Which web pages may call from a browser: those of `origins`, and none where it is empty.

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
+use providers::catalogue::{Model, Operation};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -9,7 +10,7 @@ use super::{ApiError, AppState, openapi};
 use crate::identity::Authenticated;
 use crate::pipeline::Offer;
 
-/// A model or route.
+/// A model or route: OpenAI's four keys, and those without which Mistral's client refuses the list.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ModelObject {
     /// What to put into `model`.
@@ -20,12 +21,64 @@ pub(super) struct ModelObject {
     created: u32,
     /// The vendor, or `passerelle` for a route.
     owned_by: String,
+    /// Always `base`.
+    r#type: &'static str,
+    /// What it can do.
+    capabilities: Capabilities,
+    /// The model behind an alias; its own id otherwise.
+    name: String,
     /// Room for input, in tokens; absent for a route.
     #[serde(skip_serializing_if = "Option::is_none")]
     max_context_length: Option<u64>,
     /// Day on which the vendor switches it off.
     #[serde(skip_serializing_if = "Option::is_none")]
     shutdown_date: Option<String>,
+    /// The same under Mistral's name, as a moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deprecation: Option<String>,
+}
+
+/// What a model can do, in Mistral's words.
+#[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "the wire has one flag per ability")]
+pub(super) struct Capabilities {
+    /// Converse.
+    completion_chat: bool,
+    /// Call functions.
+    function_calling: bool,
+    /// Reason before it answers.
+    reasoning: bool,
+    /// Fill a gap in a text: not offered here.
+    completion_fim: bool,
+    /// Be trained further: not offered here.
+    fine_tuning: bool,
+    /// Look at images.
+    vision: bool,
+    /// Judge texts.
+    moderation: bool,
+    /// Listen to sound in a message.
+    audio: bool,
+    /// Write down what is said.
+    audio_transcription: bool,
+}
+
+impl Capabilities {
+    /// Those of a model; a route converses, and does what its targets do.
+    fn of(model: Option<&Model>) -> Self {
+        let is = |operation| model.is_some_and(|model| model.operation == operation);
+        let chat = model.is_none() || is(Operation::Chat);
+        Self {
+            completion_chat: chat,
+            function_calling: chat,
+            reasoning: model.is_some_and(|model| model.reasoning),
+            completion_fim: false,
+            fine_tuning: false,
+            vision: model.is_some_and(|model| model.vision),
+            moderation: is(Operation::Moderation),
+            audio: model.is_some_and(|model| model.audio_input),
+            audio_transcription: is(Operation::Transcription),
+        }
+    }
 }
 
 /// The models of a resident.
@@ -46,6 +99,10 @@ impl From<Offer<'_>> for ModelObject {
             object: "model",
             created: created.and_then(|day| u32::try_from(day.timestamp().as_second()).ok()).unwrap_or(0),
             owned_by: offer.owner.to_owned(),
+            r#type: "base",
+            capabilities: Capabilities::of(offer.model),
+            name: offer.model.map_or(offer.id, |model| &model.id).to_owned(),
+            deprecation: offer.model.and_then(|model| model.retires).map(|day| format!("{day}T00:00:00Z")),
             max_context_length: offer.model.map(|model| model.context_window),
             shutdown_date: offer.model.and_then(|model| model.retires).map(|day| day.to_string()),
         }

@@ -5,7 +5,11 @@ use serde::Serialize;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
-/// A chat request. Fields that are not listed are passed on where the vendor accepts them.
+/// Any JSON object: described in words, not in types.
+type Object = serde_json::Map<String, serde_json::Value>;
+
+/// A chat request. Fields that are not listed are passed on where the vendor accepts them; what is left out is named in
+/// `x-passerelle-dropped-params`.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the wire; requests are read leniently in `providers::chat`")]
 pub(super) struct ChatCompletionRequest {
@@ -25,6 +29,18 @@ pub(super) struct ChatCompletionRequest {
     n: Option<u64>,
     /// 0 to 2; vendors with a smaller range take their largest value.
     temperature: Option<f64>,
+    /// Functions that the model may call: `{"type": "function", "function": {"name", "description", "parameters"}}`.
+    tools: Option<Vec<Object>>,
+    /// `none`, `auto`, `required`, or the function to call.
+    #[schema(value_type = Object)]
+    tool_choice: Option<Object>,
+    /// `{"type": "json_schema", "json_schema": {"name", "schema"}}` asks for JSON of that form.
+    response_format: Option<Object>,
+    /// How much a model that reasons is to reason: `none`, `low`, `high`, …
+    reasoning_effort: Option<String>,
+    /// Up to four texts at which the answer ends.
+    #[schema(value_type = Object)]
+    stop: Option<Object>,
 }
 
 /// One message.
@@ -33,8 +49,13 @@ pub(super) struct ChatCompletionRequest {
 pub(super) struct ChatMessage {
     /// `system`, `developer`, `user`, `assistant` or `tool`.
     role: String,
-    /// The text.
-    content: Option<String>,
+    /// A text, or parts: `text`, `image_url`, `input_audio`, `file`, where the model takes them.
+    #[schema(value_type = Object)]
+    content: Option<Object>,
+    /// The calls that an assistant made.
+    tool_calls: Option<Vec<Object>>,
+    /// The call that a message of role `tool` answers.
+    tool_call_id: Option<String>,
 }
 
 /// Options of a stream.
@@ -43,6 +64,134 @@ pub(super) struct ChatMessage {
 pub(super) struct StreamOptions {
     /// Whether to send the usage in a last chunk.
     include_usage: Option<bool>,
+}
+
+/// A request in the shape of OpenAI's Responses. Nothing is stored: `previous_response_id`, `conversation`, `prompt`,
+/// `background: true` and `store: true` are refused, and so are tools that run at the vendor.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the wire; requests are read leniently in `providers::responses`")]
+pub(super) struct ResponsesRequest {
+    /// A vendor's model id, a qualified id (`openai/gpt-6-luna`) or a route (`auto`).
+    model: String,
+    /// A text, or the items of the conversation.
+    #[schema(value_type = Object)]
+    input: Object,
+    /// What the model is told before the conversation.
+    instructions: Option<String>,
+    /// Whether to stream the answer as events.
+    stream: Option<bool>,
+    /// Longest answer, in tokens, at least 16; the plan's limit applies in any case.
+    max_output_tokens: Option<u64>,
+    /// Functions that the model may call: `{"type": "function", "name", "parameters"}`.
+    tools: Option<Vec<Object>>,
+    /// `{"format": {"type": "json_schema", "name", "schema"}}` asks for JSON of that form.
+    text: Option<Object>,
+    /// `{"effort": "low"}`.
+    reasoning: Option<Object>,
+}
+
+/// A Response.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the wire; answers come from vendors")]
+pub(super) struct ResponseObject {
+    /// `resp_…`.
+    id: String,
+    /// `response`.
+    object: String,
+    /// Seconds since 1970.
+    created_at: u64,
+    /// `completed` or `incomplete`.
+    status: String,
+    /// The model id the vendor returned.
+    model: String,
+    /// Reasoning, messages and calls, in their order.
+    output: Vec<Object>,
+    /// `input_tokens`, `output_tokens` and their details.
+    usage: Option<Object>,
+    /// Always false.
+    store: bool,
+}
+
+/// A request for embeddings.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the wire; requests are read in `providers::embeddings`")]
+pub(super) struct EmbeddingsRequest {
+    /// An embedding model.
+    model: String,
+    /// A text or a list of texts; tokens where the vendor takes them.
+    #[schema(value_type = Object)]
+    input: Object,
+    /// `float` or `base64` (little-endian 32-bit floats).
+    encoding_format: Option<String>,
+    /// Length of the vectors, where the model lets it be chosen.
+    dimensions: Option<u64>,
+}
+
+/// Vectors.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the wire; answers come from vendors")]
+pub(super) struct EmbeddingList {
+    /// The vendor's id of the answer, or one of ours.
+    id: String,
+    /// `list`.
+    object: String,
+    /// `{"object": "embedding", "index", "embedding"}`, one per text.
+    data: Vec<Object>,
+    /// The model id the vendor returned.
+    model: String,
+    /// Tokens used.
+    usage: Object,
+}
+
+/// A request for moderation.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the wire; requests are read in `providers::moderation`")]
+pub(super) struct ModerationRequest {
+    /// A moderation model; a vendor's current one when none is named.
+    model: Option<String>,
+    /// A text, a list of texts, or text and image parts.
+    #[schema(value_type = Object)]
+    input: Object,
+}
+
+/// Verdicts.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the wire; answers come from vendors")]
+pub(super) struct Moderation {
+    /// The vendor's id of the answer.
+    id: String,
+    /// The model id the vendor returned.
+    model: String,
+    /// `flagged`, `categories`, `category_scores` and `category_applied_input_types`, one per text. A category that the
+    /// vendor does not judge applies to nothing.
+    results: Vec<Object>,
+}
+
+/// A form with a recording.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the wire; forms are read in `http::transcriptions`")]
+pub(super) struct TranscriptionForm {
+    /// The recording.
+    #[schema(value_type = String, format = Binary)]
+    file: String,
+    /// A transcription model.
+    model: String,
+    /// Two letters: `fr`.
+    language: Option<String>,
+    /// `json` (the default), `text`, `srt`, `vtt`, `verbose_json` or `diarized_json`.
+    response_format: Option<String>,
+    /// Whether to send the text as it is understood.
+    stream: Option<bool>,
+}
+
+/// A transcript; plain text or subtitles where these were asked for.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the wire; answers come from vendors")]
+pub(super) struct Transcription {
+    /// The text.
+    text: String,
+    /// `{"type": "duration", "seconds"}` or `{"type": "tokens", …}`.
+    usage: Option<Object>,
 }
 
 /// An answer, in OpenAI's shape.
@@ -120,7 +269,11 @@ impl Modify for KeyScheme {
 #[openapi(
     info(title = "Passerelle", description = "A town hall's gateway to language models: OpenAI-compatible, with a quota per resident."),
     paths(
-        super::chat::chat_completions,
+        super::endpoints::chat_completions,
+        super::endpoints::responses,
+        super::endpoints::embeddings,
+        super::endpoints::moderations,
+        super::transcriptions::transcriptions,
         super::models::list_models,
         super::models::get_model,
         super::usage::get_usage,

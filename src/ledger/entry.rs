@@ -100,7 +100,7 @@ pub struct Entry {
     pub key_id: String,
     /// Plan in force.
     pub plan: String,
-    /// Kind of call: `chat`.
+    /// Kind of call: `chat`, `embeddings`, `moderation`, `transcription`.
     pub operation: String,
     /// Whether it was streamed.
     pub stream: bool,

@@ -69,12 +69,18 @@ pub enum Decision {
 #[must_use = "a hold is resolved by `settle`; dropped, it stays until its lease ends"]
 pub struct Reservation {
     id: String,
+    tokens_left: u64,
     resolved: bool,
 }
 
 impl Reservation {
-    pub(super) fn new(id: String) -> Self {
-        Self { id, resolved: false }
+    pub(super) fn new(id: String, tokens_left: u64) -> Self {
+        Self { id, tokens_left, resolved: false }
+    }
+
+    /// Tokens of the day that the resident has left beside everything held, this hold included.
+    pub fn tokens_left(&self) -> u64 {
+        self.tokens_left
     }
 
     /// Takes the id out for good: the hold is about to be resolved.

@@ -5,42 +5,46 @@
 
 use bytes::Bytes;
 use providers::error::{ErrorKind, ProviderError};
-use providers::stream::{ChatStream, DONE_FRAME, Piece};
+use providers::stream::{AnswerStream, Piece};
 use tokio::sync::{mpsc, oneshot};
 
 use super::dispatch::{Dispatched, Reply};
 use super::settle::{Ending, Open};
-use super::{ChatOutcome, Delivery, Origin, Pipeline, PipelineError};
+use super::{Answered, Delivery, Origin, Pipeline, PipelineError};
 use crate::telemetry::metrics;
 
 /// Frames on their way to the client.
 const CHANNEL_FRAMES: usize = 32;
 
-type Head = oneshot::Sender<Result<ChatOutcome, PipelineError>>;
+type Head = oneshot::Sender<Result<Answered, PipelineError>>;
 
 pub(super) async fn deliver(pipeline: &Pipeline, dispatched: Dispatched, head: Head) {
-    let Dispatched { admitted, reply, attempt, earlier, dropped } = dispatched;
-    let rate = admitted.rate;
+    let Dispatched { admitted, reply, attempt, earlier } = dispatched;
+    let standing = admitted.standing;
     let origin = |model: Option<&String>| Origin {
         provider: attempt.leg.provider.clone(),
         model: model.cloned().unwrap_or_else(|| attempt.leg.sent_id.to_string()),
         host: attempt.leg.host.id.clone(),
-        dropped,
+        dropped: attempt.leg.encoded.dropped.clone(),
     };
     match reply {
         Reply::Whole(answer) => {
             let origin = origin(answer.facts.response_model.as_ref());
             let open = Open { admitted, attempt, earlier };
             let settled = open.settle(pipeline, Ending::Whole(&answer.facts)).await;
-            let delivery = Delivery::Whole { body: answer.body, cost_euro_nanos: settled.cost_euro_nanos() };
-            let _client_left = head.send(Ok(ChatOutcome { origin, rate, delivery }));
+            let delivery = Delivery::Whole {
+                body: answer.body,
+                content_type: answer.content_type,
+                cost_euro_nanos: settled.cost_euro_nanos(),
+            };
+            let _client_left = head.send(Ok(Answered { origin, standing, delivery }));
         }
         Reply::Stream(stream, first) => {
             let origin = origin(stream.facts().response_model.as_ref());
             let (frames, body) = mpsc::channel(CHANNEL_FRAMES);
             // A client that has left gets its head back as the error: dropped here and now, or the channel would stay
             // open on our side and never tell that nobody reads it.
-            drop(head.send(Ok(ChatOutcome { origin, rate, delivery: Delivery::Stream(body) })));
+            drop(head.send(Ok(Answered { origin, standing, delivery: Delivery::Stream(body) })));
             let mut open = Open { admitted, attempt, earlier };
             let (stream, ending) = pump(pipeline, &mut open, *stream, first, &frames).await;
             let _settled = open.settle(pipeline, ending.with(stream.facts())).await;
@@ -68,10 +72,10 @@ impl Pumped {
 async fn pump(
     pipeline: &Pipeline,
     open: &mut Open,
-    mut stream: ChatStream,
+    mut stream: AnswerStream,
     first: Piece,
     frames: &mpsc::Sender<Bytes>,
-) -> (ChatStream, Pumped) {
+) -> (AnswerStream, Pumped) {
     let mut next = Some(Ok(first));
     while let Some(item) = next {
         match item {
@@ -83,7 +87,7 @@ async fn pump(
             }
             Err(error) => {
                 // The status is long gone: the error goes as an event, and the stream ends as clients expect.
-                let client_left = !hand_over(open, frames, error_frame(&error)).await;
+                let client_left = !hand_over(open, frames, stream.failure_frame(&error)).await;
                 return (stream, Pumped::Broken { error, client_left });
             }
         }
@@ -109,7 +113,7 @@ fn note(pipeline: &Pipeline, open: &mut Open, piece: &Piece) {
 }
 
 /// Reads the vendor's stream to its end for the sake of its usage, within the bounds.
-async fn drain(pipeline: &Pipeline, open: &mut Open, mut stream: ChatStream) -> (ChatStream, Pumped) {
+async fn drain(pipeline: &Pipeline, open: &mut Open, mut stream: AnswerStream) -> (AnswerStream, Pumped) {
     let broken = |kind, text| Pumped::Broken { error: ProviderError::new(kind, text), client_left: true };
     if stream.is_complete() && stream.facts().usage.is_some() {
         // Clients leave right after the last event; that is no interruption.
@@ -136,14 +140,4 @@ async fn drain(pipeline: &Pipeline, open: &mut Open, mut stream: ChatStream) -> 
     };
     metrics().drains.with_label_values(&[label]).inc();
     (stream, pumped)
-}
-
-/// A data event that both OpenAI SDKs raise, then the end that naive clients wait for.
-fn error_frame(error: &ProviderError) -> Bytes {
-    let body = serde_json::json!({
-        "error": {"message": error.message, "type": "server_error", "param": null, "code": error.kind.label()}
-    });
-    let mut frame = format!("data: {body}\n\n").into_bytes();
-    frame.extend_from_slice(DONE_FRAME);
-    frame.into()
 }

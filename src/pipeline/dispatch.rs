@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use providers::error::ProviderError;
-use providers::stream::{ChatStream, Piece};
-use providers::upstream::{CallContext, ChatAnswer, ChatCall, ChatReply, Encoded, encode};
+use providers::stream::{AnswerStream, Piece};
+use providers::upstream::{Answer, Reply as UpstreamReply};
 
 use super::admit::Admitted;
 use super::settle::{Attempt, Failed, Times};
@@ -22,9 +22,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// What a vendor has begun to answer.
 pub(super) enum Reply {
     /// Whole.
-    Whole(ChatAnswer),
+    Whole(Box<Answer>),
     /// Streamed, with the first piece already there: an error before it would still have had a status.
-    Stream(Box<ChatStream>, Piece),
+    Stream(Box<AnswerStream>, Piece),
 }
 
 /// A call that a vendor is answering.
@@ -35,7 +35,6 @@ pub struct Dispatched {
     pub(super) attempt: Attempt,
     /// Entries of attempts that failed before.
     pub(super) earlier: Vec<Entry>,
-    pub(super) dropped: Vec<String>,
 }
 
 pub(super) async fn dispatch(pipeline: &Pipeline, admitted: Admitted) -> Result<Dispatched, Box<Failed>> {
@@ -45,10 +44,6 @@ pub(super) async fn dispatch(pipeline: &Pipeline, admitted: Admitted) -> Result<
     let legs = admitted.routed.legs.clone();
     let mut legs = legs.into_iter().peekable();
     while let Some(leg) = legs.next() {
-        let Encoded { body, dropped } = match encoded(pipeline, &admitted, &leg) {
-            Ok(encoded) => encoded,
-            Err(error) => return Err(Failed::without_attempt(admitted, earlier, error.into())),
-        };
         let mut pause = FIRST_PAUSE;
         for try_number in 1.. {
             number += 1;
@@ -61,8 +56,8 @@ pub(super) async fn dispatch(pipeline: &Pipeline, admitted: Admitted) -> Result<
             if number == 1 {
                 metrics().overhead.observe(attempt.times.overhead().as_secs_f64());
             }
-            let error = match call(pipeline, &admitted, &mut attempt, body.clone(), try_number).await {
-                Ok(reply) => return Ok(Dispatched { admitted, reply, attempt, earlier, dropped }),
+            let error = match call(pipeline, &admitted, &mut attempt, try_number).await {
+                Ok(reply) => return Ok(Dispatched { admitted, reply, attempt, earlier }),
                 Err(CallError::Provider(error)) => error,
                 Err(CallError::Ours(error)) => return Err(Failed::without_attempt(admitted, earlier, error)),
             };
@@ -95,20 +90,6 @@ fn may_retry(pipeline: &Pipeline, leg: &Leg, error: &ProviderError, try_number: 
         && pipeline.upstreams.get(&leg.provider).is_some_and(providers::upstream::Upstream::may_retry)
 }
 
-fn encoded(pipeline: &Pipeline, admitted: &Admitted, leg: &Leg) -> Result<Encoded, providers::chat::InvalidRequest> {
-    let routed = &admitted.routed;
-    let dialect =
-        pipeline.catalogue.provider(&leg.provider).map_or(providers::Dialect::Compatible, |entry| entry.dialect);
-    let pseudonym = pipeline.secret.vendor_pseudonym(routed.who.resident(), &admitted.windows.month.label);
-    let context = CallContext {
-        model_id: &leg.sent_id,
-        model: &leg.model,
-        max_output_tokens: leg.max_output_tokens,
-        safety_identifier: &pseudonym,
-    };
-    encode(dialect, &routed.request, &context)
-}
-
 enum CallError {
     Provider(ProviderError),
     Ours(PipelineError),
@@ -118,30 +99,23 @@ async fn call(
     pipeline: &Pipeline,
     admitted: &Admitted,
     attempt: &mut Attempt,
-    body: bytes::Bytes,
     try_number: u32,
 ) -> Result<Reply, CallError> {
-    let Some(upstream) = pipeline.upstreams.get(&attempt.leg.provider) else {
+    let leg = &attempt.leg;
+    let Some(upstream) = pipeline.upstreams.get(&leg.provider) else {
         return Err(CallError::Ours(PipelineError::Internal("a routed provider is not configured")));
     };
     if try_number == 1 {
         upstream.note_first_attempt();
     }
-    let request = &admitted.routed.request;
-    let call = ChatCall {
-        base_url: attempt.leg.host.base_url.clone(),
-        body,
-        stream: request.stream,
-        include_usage: request.include_usage,
-        request_id: admitted.routed.request_id.clone(),
-    };
-    match upstream.chat(call).await.map_err(CallError::Provider)? {
-        ChatReply::Whole(answer) => {
+    let reply = upstream.call(&leg.host.base_url, &leg.encoded, &admitted.routed.request_id).await;
+    match reply.map_err(CallError::Provider)? {
+        UpstreamReply::Whole(answer) => {
             let now = pipeline.clock.tick();
             attempt.times.content(now, answer.facts.output_chars > 0);
-            Ok(Reply::Whole(answer))
+            Ok(Reply::Whole(Box::new(answer)))
         }
-        ChatReply::Stream(mut stream) => match stream.next().await {
+        UpstreamReply::Stream(mut stream) => match stream.next().await {
             Some(Ok(piece)) => Ok(Reply::Stream(Box::new(stream), piece)),
             Some(Err(error)) => Err(CallError::Provider(error)),
             None => Err(CallError::Provider(ProviderError::new(

@@ -5,18 +5,21 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use providers::ProviderId;
-use providers::catalogue::{Host, Model, Operation, PriceRow, Resolved, UsageBound};
-use providers::chat::ChatRequest;
+use providers::catalogue::{Host, Model, Operation, PriceRow, Resolved};
 use providers::exchange::ExchangeRate;
 use providers::money::Money;
+use providers::request::ApiRequest;
+use providers::upstream::{CallContext, Encoded, encode};
 
 use super::{Offer, Pipeline, PipelineError};
-use crate::config::{Plan, Residency};
+use crate::config::{Plan, Residency, RouteConfig};
 use crate::identity::Authenticated;
 use crate::ledger::{Assignment, Ceiling};
+use crate::quota::Windows;
 
 /// Everything about calling one vendor for this request.
 #[derive(Clone, Debug)]
@@ -29,20 +32,27 @@ pub struct Leg {
     pub(super) price: Arc<PriceRow>,
     pub(super) uplift_percent: u32,
     pub(super) rate: ExchangeRate,
-    pub(super) max_output_tokens: u64,
+    /// The request in the vendor's words.
+    pub(super) encoded: Encoded,
     /// Most the call can cost, in the vendor's currency.
     pub(super) ceiling_cost: Money,
     /// Most the call can use.
     pub(super) ceiling: Ceiling,
 }
 
-/// A request that may be admitted: the model exists and is allowed, the price is known, the host is where it must be.
+/// A request that may be admitted: the model exists and is allowed, its vendor can express the request, the price is
+/// known, the host is where it must be.
 #[derive(Debug)]
 #[must_use]
 pub struct Routed {
     pub(super) who: Authenticated,
-    pub(super) request: ChatRequest,
+    pub(super) request: ApiRequest,
+    /// The model or route asked for, or chosen where none was.
+    pub(super) model: String,
     pub(super) request_id: String,
+    /// Wall time of receipt.
+    pub(super) received_at: Timestamp,
+    pub(super) windows: Windows,
     pub(super) route: Option<String>,
     pub(super) assignment: Assignment,
     pub(super) probability_ppm: Option<u32>,
@@ -54,41 +64,59 @@ pub struct Routed {
 /// Millionths, the unit of recorded probabilities.
 const PPM: u128 = 1_000_000;
 
+/// What a leg is made of, beside the model.
+struct Wanted<'a> {
+    pipeline: &'a Pipeline,
+    request: &'a ApiRequest,
+    /// The model or route asked for, for what is said to the client.
+    model: &'a str,
+    plan: &'a Plan,
+    today: Date,
+    /// The resident as vendors see them.
+    pseudonym: &'a str,
+    request_id: &'a str,
+}
+
 pub(super) fn route(
     pipeline: &Pipeline,
     who: Authenticated,
-    request: ChatRequest,
+    request: ApiRequest,
     request_id: String,
 ) -> Result<Routed, PipelineError> {
-    let today = pipeline.clock.now().to_zoned_datetime(TimeZone::UTC).date();
+    let received_at = pipeline.clock.now();
+    let windows = pipeline.calendar.windows(received_at);
+    let today = received_at.to_zoned_datetime(TimeZone::UTC).date();
     let plan = Arc::clone(who.plan());
-    let allowed = plan.models.is_empty() || plan.models.contains(&request.model);
-    let named = pipeline.routes.get(&request.model).filter(|_| allowed);
+    let allowed = |id: &str| plan.models.is_empty() || plan.models.iter().any(|model| model == id);
+    let known = |id: &&str| allowed(id) && pipeline.catalogue.resolve(id, today).is_some();
+    let model = match request.model() {
+        "" => request.default_models().iter().copied().find(known).unwrap_or_default().to_owned(),
+        asked => asked.to_owned(),
+    };
+    let pseudonym = pipeline.secret.vendor_pseudonym(who.resident(), &windows.month.label);
+    let wanted = Wanted {
+        pipeline,
+        request: &request,
+        model: &model,
+        plan: &plan,
+        today,
+        pseudonym: &pseudonym,
+        request_id: &request_id,
+    };
+    let named = pipeline.routes.get(&model).filter(|_| allowed(&model) && request.operation() == Operation::Chat);
     let (route, assignment, probability_ppm, legs) = match named {
         Some(route) => {
-            let residency = route.hosts.and(plan.hosts);
-            let legs: Result<Vec<_>, _> = route
-                .targets
-                .iter()
-                .filter_map(|target| Some((pipeline.catalogue.resolve(&target.model, today)?, target.weight)))
-                .map(|(found, weight)| Ok((leg(pipeline, &found, &request, &plan, residency, today)?, weight)))
-                // A target outside the region, or switched off by its vendor, is no target; any other mistake is the
-                // request's.
-                .filter(|leg: &Result<_, PipelineError>| {
-                    !matches!(leg, Err(PipelineError::OutsideRegion(_) | PipelineError::ModelNotFound(_)))
-                })
-                .collect();
-            let (legs, probability) = draw(pipeline, &who, &request, legs?)?;
+            let (legs, probability) = draw(&wanted, &who, able_legs(&wanted, route)?)?;
             let legs = if route.fallback { legs } else { legs.into_iter().take(1).collect() };
-            (Some(request.model.clone()), Assignment::Drawn, Some(probability), legs)
+            (Some(model.clone()), Assignment::Drawn, Some(probability), legs)
         }
         None => {
             let found = pipeline
                 .catalogue
-                .resolve(&request.model, today)
-                .filter(|found| allowed && found.model.operation == Operation::Chat)
-                .ok_or_else(|| PipelineError::ModelNotFound(request.model.clone()))?;
-            (None, Assignment::Chosen, None, vec![leg(pipeline, &found, &request, &plan, plan.hosts, today)?])
+                .resolve(&model, today)
+                .filter(|found| allowed(&model) && found.model.operation == request.operation())
+                .ok_or_else(|| PipelineError::ModelNotFound(model.clone()))?;
+            (None, Assignment::Chosen, None, vec![leg(&wanted, &found, plan.hosts)?])
         }
     };
     // Only one vendor is ever paid for: the dearest bounds them all.
@@ -96,20 +124,48 @@ pub(super) fn route(
         tokens: legs.iter().map(|leg| leg.ceiling.tokens).max().unwrap_or(0),
         euro_nanos: legs.iter().map(|leg| leg.ceiling.euro_nanos).max().unwrap_or(0),
     };
-    Ok(Routed { who, request, request_id, route, assignment, probability_ppm, legs, ceiling })
+    Ok(Routed {
+        who,
+        request,
+        model,
+        request_id,
+        received_at,
+        windows,
+        route,
+        assignment,
+        probability_ppm,
+        legs,
+        ceiling,
+    })
 }
 
-fn leg(
-    pipeline: &Pipeline,
-    found: &Resolved,
-    request: &ChatRequest,
-    plan: &Plan,
-    residency: Residency,
-    today: Date,
-) -> Result<Leg, PipelineError> {
+/// The targets of a route that can answer, each with its weight. A target outside the region, switched off by its
+/// vendor, or unable to express the request is no target; when none is left, the client hears why.
+fn able_legs(wanted: &Wanted<'_>, route: &RouteConfig) -> Result<Vec<(Leg, u32)>, PipelineError> {
+    let residency = route.hosts.and(wanted.plan.hosts);
+    let mut legs = Vec::with_capacity(route.targets.len());
+    let mut refusal = None;
+    for target in &route.targets {
+        let Some(found) = wanted.pipeline.catalogue.resolve(&target.model, wanted.today) else { continue };
+        match leg(wanted, &found, residency) {
+            Ok(leg) => legs.push((leg, target.weight)),
+            Err(PipelineError::OutsideRegion(_) | PipelineError::ModelNotFound(_)) => {}
+            Err(error @ PipelineError::Invalid(_)) => refusal = refusal.or(Some(error)),
+            Err(error) => return Err(error),
+        }
+    }
+    match refusal {
+        Some(refusal) if legs.is_empty() => Err(refusal),
+        _ => Ok(legs),
+    }
+}
+
+fn leg(wanted: &Wanted<'_>, found: &Resolved, residency: Residency) -> Result<Leg, PipelineError> {
+    let Wanted { pipeline, request, plan, today, .. } = wanted;
+    let asked = || wanted.model.to_owned();
     let model = &found.model;
-    if model.is_retired(today) {
-        return Err(PipelineError::ModelNotFound(request.model.clone()));
+    if model.is_retired(*today) {
+        return Err(PipelineError::ModelNotFound(asked()));
     }
     let configured = pipeline.providers.get(&found.provider.id);
     let host = configured
@@ -117,26 +173,29 @@ fn leg(
         .flat_map(|provider| &provider.hosts)
         .filter_map(|id| found.provider.host(id))
         .find(|host| residency.allows(&host.region))
-        .ok_or_else(|| PipelineError::OutsideRegion(request.model.clone()))?;
-    let unpriced = || PipelineError::Unpriced(request.model.clone());
-    let price = model.price_at(today).ok_or_else(unpriced)?;
-    let rate = pipeline.exchange_rates.at(found.provider.currency, today).ok_or_else(unpriced)?;
+        .ok_or_else(|| PipelineError::OutsideRegion(asked()))?;
+    let price = model.price_at(*today).ok_or_else(|| PipelineError::Unpriced(asked()))?;
+    let rate = pipeline.exchange_rates.at(found.provider.currency, *today);
+    let rate = rate.ok_or_else(|| PipelineError::Unpriced(asked()))?;
     let max_output_tokens = request
-        .max_output_tokens
+        .max_output_tokens()
         .unwrap_or(u64::MAX)
         .min(plan.max_output_tokens)
         .min(model.max_output_tokens.unwrap_or(u64::MAX));
     let uplift_percent = host.uplift_for(model);
-    // A vendor refuses what is larger than its model's room, so that room bounds the input as well.
-    let input = request.input_bound().min(model.context_window);
-    let output = max_output_tokens.saturating_mul(request.choices);
+    let bound = request.bound(model, max_output_tokens)?;
     let overflow = |_| PipelineError::Internal("the ceiling of a call does not fit");
-    let ceiling_cost = price
-        .ceiling(&UsageBound { input_tokens: input, output_tokens: output, audio_millis: 0 }, uplift_percent)
-        .map_err(overflow)?;
+    let ceiling_cost = price.ceiling(&bound, uplift_percent).map_err(overflow)?;
     let ceiling = Ceiling {
-        tokens: input.saturating_add(output),
+        tokens: bound.input_tokens.saturating_add(bound.output_tokens),
         euro_nanos: rate.to_euro(ceiling_cost).map_err(overflow)?.nanos(),
+    };
+    let context = CallContext {
+        model_id: &found.sent_id,
+        model,
+        max_output_tokens,
+        safety_identifier: wanted.pseudonym,
+        request_id: wanted.request_id,
     };
     Ok(Leg {
         provider: found.provider.id.clone(),
@@ -147,25 +206,21 @@ fn leg(
         price: Arc::clone(price),
         uplift_percent,
         rate,
-        max_output_tokens,
+        encoded: encode(found.provider.dialect, request, &context)?,
         ceiling_cost,
         ceiling,
     })
 }
 
 /// Draws one leg by weight and puts it first; the others follow in their configured order.
-fn draw(
-    pipeline: &Pipeline,
-    who: &Authenticated,
-    request: &ChatRequest,
-    mut legs: Vec<(Leg, u32)>,
-) -> Result<(Vec<Leg>, u32), PipelineError> {
+fn draw(wanted: &Wanted<'_>, who: &Authenticated, mut legs: Vec<(Leg, u32)>) -> Result<(Vec<Leg>, u32), PipelineError> {
     let total: u128 = legs.iter().map(|(_, weight)| u128::from(*weight)).sum();
     if total == 0 {
-        return Err(PipelineError::OutsideRegion(request.model.clone()));
+        return Err(PipelineError::OutsideRegion(wanted.model.to_owned()));
     }
-    let seed = request.conversation_seed();
-    let hash = pipeline.secret.keyed_hash("draw", &[who.resident().as_bytes(), request.model.as_bytes(), &seed]);
+    let seed = wanted.request.conversation_seed();
+    let parts = [who.resident().as_bytes(), wanted.model.as_bytes(), &seed];
+    let hash = wanted.pipeline.secret.keyed_hash("draw", &parts);
     let drawn = pick(&hash, legs.iter().map(|(_, weight)| *weight), total);
     let (first, weight) = legs.remove(drawn);
     let probability = u32::try_from(u128::from(weight) * PPM / total).unwrap_or(u32::MAX);
@@ -196,9 +251,9 @@ pub(super) fn offered<'a>(pipeline: &'a Pipeline, plan: &'a Plan) -> Vec<Offer<'
     let allowed = |id: &str| plan.models.is_empty() || plan.models.iter().any(|model| model == id);
     let routes = pipeline.routes.keys().map(|id| Offer { id, owner: "passerelle", model: None });
     let models = pipeline.catalogue.providers().flat_map(|provider| {
-        let priced = provider.ids_at(today).filter(move |(_, model)| {
-            model.operation == Operation::Chat && model.price_at(today).is_some() && !model.is_retired(today)
-        });
+        let priced = provider
+            .ids_at(today)
+            .filter(move |(_, model)| model.price_at(today).is_some() && !model.is_retired(today));
         priced.map(|(id, model)| Offer { id, owner: provider.id.as_str(), model: Some(model) })
     });
     routes.chain(models).filter(|offer| allowed(offer.id)).collect()

@@ -13,7 +13,6 @@ use super::admit::Admitted;
 use super::{Leg, Pipeline, PipelineError, Routed};
 use crate::clock::Tick;
 use crate::ledger::{Assignment, Charge, Entry, LengthClass, Outcome, Settlement, StoreError, micros};
-use crate::quota::Windows;
 use crate::telemetry::metrics;
 
 /// First pause before a settlement is written again; doubled up to [`LONGEST_PAUSE`].
@@ -194,11 +193,12 @@ fn record(attempt: &Attempt, entry: &Entry) {
     if let Some(duration) = attempt.times.since_received(attempt.times.last) {
         metrics
             .operation_duration
-            .with_label_values(&["chat", by_model[0], by_model[1], entry.outcome.as_str(), error])
+            .with_label_values(&[&entry.operation, by_model[0], by_model[1], entry.outcome.as_str(), error])
             .observe(duration.as_secs_f64());
     }
     if let Some(first) = attempt.times.since_received(attempt.times.first_chunk) {
-        metrics.time_to_first_chunk.with_label_values(&["chat", by_model[0], by_model[1]]).observe(first.as_secs_f64());
+        let labels = &[entry.operation.as_str(), by_model[0], by_model[1]];
+        metrics.time_to_first_chunk.with_label_values(labels).observe(first.as_secs_f64());
     }
     if let Some(usage) = &entry.usage {
         metrics.input_tokens.with_label_values(by_model).inc_by(usage.input_tokens());
@@ -213,14 +213,9 @@ fn record(attempt: &Attempt, entry: &Entry) {
 }
 
 /// What the ledger says of a call that nobody ever settled.
-pub(super) fn unknown_entry(
-    pipeline: &Pipeline,
-    routed: &Routed,
-    windows: &Windows,
-    now: Timestamp,
-) -> Result<Entry, PipelineError> {
+pub(super) fn unknown_entry(pipeline: &Pipeline, routed: &Routed) -> Result<Entry, PipelineError> {
     let leg = routed.legs.first().ok_or(PipelineError::Internal("a routed request has no target"))?;
-    let mut entry = blank_entry(routed, leg, windows, now);
+    let mut entry = blank_entry(routed, leg);
     entry.assignment = routed.assignment;
     entry.error_type = Some("lease_expired".to_owned());
     entry.charged = Charge::of_ceiling(routed.ceiling);
@@ -229,7 +224,8 @@ pub(super) fn unknown_entry(
 }
 
 /// The part of an entry that is known before the vendor answers; outcome unknown, cost anywhere up to the ceiling.
-fn blank_entry(routed: &Routed, leg: &Leg, windows: &Windows, received_at: Timestamp) -> Entry {
+fn blank_entry(routed: &Routed, leg: &Leg) -> Entry {
+    let Routed { windows, received_at, .. } = routed;
     Entry {
         id: Uuid::now_v7().to_string(),
         request_id: routed.request_id.clone(),
@@ -241,9 +237,9 @@ fn blank_entry(routed: &Routed, leg: &Leg, windows: &Windows, received_at: Times
         resident: routed.who.resident().to_owned(),
         key_id: routed.who.key_id().to_owned(),
         plan: routed.who.plan().name.clone(),
-        operation: "chat".to_owned(),
-        stream: routed.request.stream,
-        choices: routed.request.choices,
+        operation: routed.request.operation().as_str().to_owned(),
+        stream: routed.request.is_stream(),
+        choices: routed.request.choices(),
         client_left: false,
         route: routed.route.clone(),
         assignment: Assignment::Chosen,
@@ -252,7 +248,7 @@ fn blank_entry(routed: &Routed, leg: &Leg, windows: &Windows, received_at: Times
         account: leg.account.clone(),
         host: leg.host.id.clone(),
         region: leg.host.region.clone(),
-        request_model: routed.request.model.clone(),
+        request_model: routed.model.clone(),
         sent_model: leg.sent_id.to_string(),
         response_model: None,
         upstream_id: None,
@@ -276,14 +272,14 @@ fn blank_entry(routed: &Routed, leg: &Leg, windows: &Windows, received_at: Times
         day: windows.day.label.clone(),
         month: windows.month.label.clone(),
         year: windows.year.label.clone(),
-        received_at: micros(received_at),
-        ended_at: micros(received_at),
+        received_at: micros(*received_at),
+        ended_at: micros(*received_at),
         overhead_micros: None,
         first_chunk_micros: None,
         first_text_micros: None,
         duration_micros: None,
         output_chars: None,
-        length_class: LengthClass::of_bytes(routed.request.body_bytes),
+        length_class: LengthClass::of_bytes(routed.request.text_bytes().unwrap_or(0)),
     }
 }
 
@@ -305,7 +301,7 @@ impl Attempt {
 
     fn entry(&self, pipeline: &Pipeline, admitted: &Admitted, ending: Ending<'_>) -> Entry {
         let routed = &admitted.routed;
-        let mut entry = blank_entry(routed, &self.leg, &admitted.windows, admitted.received_at);
+        let mut entry = blank_entry(routed, &self.leg);
         entry.attempt = self.number;
         entry.assignment = self.assignment;
         entry.ended_at = micros(pipeline.clock.now());
@@ -349,12 +345,17 @@ impl Attempt {
 
     fn complete(&self, pipeline: &Pipeline, entry: &mut Entry, facts: &AnswerFacts) {
         self.facts(entry, facts);
-        let Some(reported) = &facts.usage else {
-            // The answer is whole, its cost is not known: absent is not zero.
-            entry.error_type = Some("usage_missing".to_owned());
-            return;
+        let usage = match &facts.usage {
+            Some(reported) => reported.usage,
+            // What is free costs nothing, however much it was.
+            None if self.leg.price.is_free() => Usage::default(),
+            None => {
+                // The answer is whole, its cost is not known: absent is not zero.
+                entry.error_type = Some("usage_missing".to_owned());
+                return;
+            }
         };
-        let Some((cost, euro)) = self.cost(pipeline, entry, &reported.usage) else {
+        let Some((cost, euro)) = self.cost(pipeline, entry, &usage) else {
             entry.error_type = Some("cost_overflow".to_owned());
             return;
         };
@@ -363,7 +364,7 @@ impl Attempt {
         entry.cost_lower_nanos = cost.nanos();
         entry.cost_upper_nanos = cost.nanos();
         entry.cost_euro_nanos = Some(euro.nanos());
-        entry.charged = Charge { questions: 1, tokens: reported.usage.total_tokens(), euro_nanos: euro.nanos() };
+        entry.charged = Charge { questions: 1, tokens: usage.total_tokens(), euro_nanos: euro.nanos() };
         if euro.nanos() > entry.ceiling_euro_nanos {
             tracing::error!(request.id = %entry.request_id, "a call cost more than its ceiling: the bound is wrong");
         }

@@ -123,7 +123,7 @@ async fn wrong_requests_get_openais_errors_and_reach_nobody() {
             404,
             "model_not_found",
         ),
-        (raw(Some(&key), vec![b'a'; 20 << 20]), 413, "request_too_large"),
+        (raw(Some(&key), vec![b'a'; 40 << 20]), 413, "request_too_large"),
         (Request::get("/v1/chat/completions").body(Body::empty()).unwrap(), 405, "method_not_allowed"),
         (Request::get("/v2").body(Body::empty()).unwrap(), 404, "unknown_url"),
     ] {

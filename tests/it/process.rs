@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use passerelle::ledger::{Entry, Ledger, Outcome};
 use providers::transport::{BreakerSettings, Deadlines, TransportSettings};
-use providers::upstream::{ChatCall, ChatReply, Upstream};
+use providers::upstream::{Encoded, Reply, Upstream};
 use providers::{Dialect, ProviderId};
 
 /// A process of this test, ended with it.
@@ -123,14 +123,8 @@ fn client(key: &str) -> Upstream {
 
 async fn ask(client: &Upstream, gateway: &str, stream: bool) {
     let body = serde_json::json!({"model": "gpt-6-luna", "stream": stream, "max_tokens": 60, "messages": [{"role": "user", "content": "Bonjour"}]});
-    let call = ChatCall {
-        base_url: format!("{gateway}/v1"),
-        body: body.to_string().into(),
-        stream,
-        include_usage: false,
-        request_id: "r".to_owned(),
-    };
-    if let Ok(ChatReply::Stream(mut answer)) = client.chat(call).await {
+    let question = Encoded::chat_as_it_is(body.to_string().into(), stream);
+    if let Ok(Reply::Stream(mut answer)) = client.call(&format!("{gateway}/v1"), &question, "r").await {
         while let Some(Ok(_)) = answer.next().await {}
     }
 }

@@ -15,7 +15,7 @@ const TOKENS_PER_RATE: u128 = 1_000_000;
 const MILLIS_PER_RATE: u128 = 60_000;
 
 /// Rates in nano-units of the vendor's currency per million tokens, but for sound billed by time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rates {
     /// Uncached input.
     pub input: u64,
@@ -110,6 +110,11 @@ pub struct PriceRow {
 }
 
 impl PriceRow {
+    /// True when nothing is ever billed, by the vendor's own word.
+    pub fn is_free(&self) -> bool {
+        self.rates == Rates::default() && self.long_context.is_none()
+    }
+
     /// What `usage` costs on a host with that uplift.
     ///
     /// # Errors

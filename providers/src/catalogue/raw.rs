@@ -315,12 +315,10 @@ fn check_price(
 /// Whatever a call of that kind is billed by has a rate: a missing one must not look like "free".
 fn check_unit(checker: &mut Checker, place: &str, operation: Operation, free: bool, rates: &RawRates<'_>) {
     let tokens = rates.input.is_some();
+    let any = tokens || rates.output.is_some() || rates.audio_minute.is_some();
     match operation {
-        _ if free => {
-            if tokens || rates.output.is_some() || rates.audio_minute.is_some() {
-                checker.mistake(place, "is free and has a rate: which of them?");
-            }
-        }
+        _ if free && any => checker.mistake(place, "is free and has a rate: which of them?"),
+        _ if free => {}
         Operation::Chat if !tokens || rates.output.is_none() => {
             checker.mistake(place, "a chat model needs an input and an output price");
         }

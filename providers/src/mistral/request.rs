@@ -1,10 +1,12 @@
-//! A canonical request to the fields and roles that Mistral accepts.
+//! A canonical request to the fields that Mistral accepts.
 
 use serde_json::{Map, Value, json};
 
-use super::tool_id::{calls_for_mistral, for_mistral};
+use super::messages::{Translated, translate};
+use super::tools;
 use crate::chat::{ChatRequest, InvalidRequest};
-use crate::upstream::{CallContext, Encoded};
+use crate::normalise::Shape;
+use crate::upstream::CallContext;
 
 /// Fields passed as they come.
 const PASSED: &[&str] = &[
@@ -12,40 +14,47 @@ const PASSED: &[&str] = &[
     "presence_penalty",
     "frequency_penalty",
     "parallel_tool_calls",
-    "prediction",
     "prompt_mode",
     "safe_prompt",
     "random_seed",
 ];
 /// Fields that change the answer and that Mistral does not have: dropping them silently would deceive the client.
-const REFUSED: &[&str] = &["logit_bias", "audio", "web_search_options", "functions", "function_call", "top_logprobs"];
+const REFUSED: &[&str] =
+    &["logit_bias", "logprobs", "top_logprobs", "modalities", "verbosity", "moderation", "guardrails"];
 /// Highest temperature of Mistral's schema.
 const MAX_TEMPERATURE: f64 = 1.5;
 
-/// Builds the body for Mistral.
+/// Builds the body for Mistral, and says what shape the client expects of the answer.
 ///
 /// # Errors
 /// [`InvalidRequest`] for a field that Mistral cannot honour and that cannot be left out without changing the answer.
-pub(crate) fn encode(request: &ChatRequest, context: &CallContext<'_>) -> Result<Encoded, InvalidRequest> {
+pub(crate) fn chat_body(
+    request: &ChatRequest,
+    context: &CallContext<'_>,
+    dropped: &mut Vec<String>,
+) -> Result<(Map<String, Value>, Shape), InvalidRequest> {
+    let Translated { messages, prefix } = translate(request, context.model, dropped)?;
     let mut body = Map::new();
-    let mut dropped = Vec::new();
     body.insert("model".into(), context.model_id.into());
-    body.insert("messages".into(), Value::Array(messages(request, &mut dropped)));
+    body.insert("messages".into(), messages.into());
     body.insert("stream".into(), request.stream.into());
     body.insert("max_tokens".into(), context.max_output_tokens.into());
     if request.choices > 1 {
         body.insert("n".into(), request.choices.into());
     }
-    for (key, value) in &request.rest {
+    let mut fields = request.rest.clone();
+    let functions = tools::adopt_functions(&mut fields)?;
+    tools::allowed_only(&mut fields)?;
+    for (key, value) in &fields {
         if !value.is_null() {
-            field(&mut body, &mut dropped, context, key, value)?;
+            field(&mut body, dropped, context, key, value)?;
         }
     }
     if !body.contains_key("tools") {
         body.shift_remove("tool_choice");
         body.shift_remove("parallel_tool_calls");
     }
-    Ok(Encoded { body: Value::Object(body).to_string().into(), dropped })
+    Ok((body, Shape { include_usage: request.include_usage, functions, prefix, own_ids: true }))
 }
 
 fn field(
@@ -62,19 +71,24 @@ fn field(
         "top_p" if value.as_f64() == Some(0.0) => return Ok(()),
         "top_p" => (key, value.clone()),
         "seed" => ("random_seed", json!(value.as_i64().unwrap_or_default().unsigned_abs())),
-        "tools" => match tools(value)? {
+        "tools" => match tools::tools(value)? {
             Some(tools) => (key, tools),
             None => return Ok(()),
         },
-        "tool_choice" => (key, value.clone()),
-        "response_format" => (key, response_format(value)),
-        "reasoning_effort" if context.model.reasoning => (key, value.clone()),
+        "tool_choice" => (key, tools::tool_choice(value)?),
+        "response_format" => (key, response_format(value)?),
+        "prediction" => (key, prediction(value)),
+        "reasoning_effort" if context.model.reasoning => (key, effort(value)),
+        "reasoning_effort" if value == "none" => return Ok(()),
         "prompt_cache_key" => (key, context.cache_key(value)),
-        "modalities" if *value == json!(["text"]) => return Ok(()),
-        "logprobs" if *value == Value::Bool(false) => return Ok(()),
-        "modalities" | "logprobs" => return Err(unsupported(key)),
-        _ if REFUSED.contains(&key) => return Err(unsupported(key)),
+        // Anything dearer than the standard tier is the town's to decide, not the client's.
+        "service_tier" if matches!(value.as_str(), Some("default" | "flex" | "auto" | "standard_only")) => {
+            (key, "standard_only".into())
+        }
         _ => {
+            if REFUSED.contains(&key) {
+                return if asks_for_nothing(value) { Ok(()) } else { Err(unsupported(key)) };
+            }
             dropped.push(key.to_owned());
             return Ok(());
         }
@@ -83,90 +97,50 @@ fn field(
     Ok(())
 }
 
+/// Whether a field has the value that it would have anyway.
+fn asks_for_nothing(value: &Value) -> bool {
+    match value {
+        Value::Object(object) => object.is_empty(),
+        Value::Array(list) => list.is_empty() || *value == json!(["text"]),
+        Value::String(text) => text == "medium",
+        _ => *value == json!(false) || *value == json!(0),
+    }
+}
+
 fn unsupported(key: &str) -> InvalidRequest {
     InvalidRequest::unsupported(key, format!("`{key}` is not supported with this model."))
 }
 
-/// Function tools with the parts that Mistral requires; an empty list is left out.
-fn tools(value: &Value) -> Result<Option<Value>, InvalidRequest> {
-    let Some(tools) = value.as_array() else { return Err(InvalidRequest::new("tools", "`tools` must be a list.")) };
-    let mut kept = Vec::with_capacity(tools.len());
-    for tool in tools {
-        let Some(function) = tool.get("function").and_then(Value::as_object) else {
-            return Err(InvalidRequest::unsupported("tools", "Only function tools are supported with this model."));
-        };
-        let mut function = function.clone();
-        function.retain(|_, value| !value.is_null());
-        function.entry("parameters").or_insert_with(|| json!({"type": "object", "properties": {}}));
-        kept.push(json!({"type": "function", "function": function}));
-    }
-    Ok((!kept.is_empty()).then_some(Value::Array(kept)))
+/// Mistral's scale has no `max`.
+fn effort(value: &Value) -> Value {
+    if value == "max" { "xhigh".into() } else { value.clone() }
 }
 
-fn response_format(value: &Value) -> Value {
-    let mut format = value.clone();
-    if let Some(schema) = format.get_mut("json_schema").and_then(Value::as_object_mut) {
-        schema.retain(|_, value| !value.is_null());
-    }
-    format
+/// A predicted answer, which Mistral takes as one text.
+fn prediction(value: &Value) -> Value {
+    let content = value.get("content");
+    let parts = content.and_then(Value::as_array).into_iter().flatten();
+    let joined: String = parts.filter_map(|part| part.get("text")?.as_str()).collect();
+    json!({"type": "content", "content": content.and_then(Value::as_str).unwrap_or(&joined)})
 }
 
-/// The keys Mistral allows on a message of each role.
-fn allowed_keys(role: &str) -> &'static [&'static str] {
-    match role {
-        "assistant" => &["role", "content", "tool_calls", "prefix"],
-        "tool" => &["role", "content", "tool_call_id", "name"],
-        _ => &["role", "content"],
-    }
-}
-
-/// Messages with Mistral's roles and keys. A system message after the first turn is an error there, so late ones are
-/// moved up to the leading ones; a trailing assistant message is marked as the prefix of the answer.
-fn messages(request: &ChatRequest, dropped: &mut Vec<String>) -> Vec<Value> {
-    let mut leading = Vec::new();
-    let mut turns = Vec::new();
-    for message in &request.messages {
-        let role = match message.get("role").and_then(Value::as_str) {
-            Some("developer" | "system") => "system",
-            Some(role) => role,
-            None => "user",
-        };
-        let mut kept = Map::new();
-        for (key, value) in message {
-            if !allowed_keys(role).contains(&key.as_str()) {
-                let name = format!("messages.{key}");
-                if !value.is_null() && !dropped.contains(&name) {
-                    dropped.push(name);
-                }
-            } else if key == "content" {
-                kept.insert(key.clone(), content(value));
-            } else if key == "tool_calls" {
-                if value.as_array().is_some_and(|calls| !calls.is_empty()) {
-                    kept.insert(key.clone(), calls_for_mistral(value));
-                }
-            } else if let ("tool_call_id", Some(id)) = (key.as_str(), value.as_str()) {
-                kept.insert(key.clone(), for_mistral(id).into());
-            } else if !value.is_null() {
-                kept.insert(key.clone(), value.clone());
-            }
+/// The form of the answer, with the parts that Mistral requires and no others.
+fn response_format(value: &Value) -> Result<Value, InvalidRequest> {
+    let mut format = Map::from_iter([("type".to_owned(), value.get("type").cloned().unwrap_or_else(|| "text".into()))]);
+    if let Some(wanted) = value.get("json_schema").filter(|wanted| !wanted.is_null()) {
+        let schema = wanted.get("schema").filter(|schema| schema.is_object());
+        if schema.is_none() {
+            let text = "This model needs the `schema` of a `json_schema`.";
+            return Err(InvalidRequest::new("response_format.json_schema.schema", text));
         }
-        kept.insert("role".into(), role.into());
-        if role == "system" { leading.push(Value::Object(kept)) } else { turns.push(kept) }
+        let mut kept = wanted.as_object().cloned().unwrap_or_default();
+        kept.retain(|key, value| {
+            ["name", "description", "schema", "strict"].contains(&key.as_str()) && !value.is_null()
+        });
+        format.insert("json_schema".to_owned(), kept.into());
     }
-    if let Some(last) = turns.last_mut()
-        && last.get("role").is_some_and(|role| role == "assistant")
-    {
-        last.insert("prefix".into(), true.into());
-    }
-    leading.into_iter().chain(turns.into_iter().map(Value::Object)).collect()
+    Ok(format.into())
 }
-
-/// Text parts reduced to the keys that Mistral knows (no `cache_control` and the like).
-fn content(value: &Value) -> Value {
-    let Some(parts) = value.as_array() else { return value.clone() };
-    parts.iter().filter_map(|part| part.get("text")).map(|text| json!({"type": "text", "text": text})).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,8 +149,9 @@ mod tests {
     fn encode_text(body: &str) -> Result<(Value, Vec<String>), InvalidRequest> {
         let request = ChatRequest::parse(body.as_bytes()).unwrap();
         with_context(|context| {
-            let encoded = encode(&request, context)?;
-            Ok((serde_json::from_slice(&encoded.body).unwrap(), encoded.dropped))
+            let mut dropped = Vec::new();
+            let (body, _) = chat_body(&request, context, &mut dropped)?;
+            Ok((Value::Object(body), dropped))
         })
     }
 
@@ -194,10 +169,11 @@ mod tests {
                 {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"},
                 {"role": "user", "content": [{"type": "text", "text": "c"}]}
             ],
-            "stream": true, "max_tokens": 500, "random_seed": 7, "temperature": 1.5
+            "stream": true, "max_tokens": 500, "random_seed": 7, "temperature": 1.5,
+            "service_tier": "standard_only"
         });
         assert_eq!(body, expected);
-        assert_eq!(dropped, ["messages.name", "user", "store", "service_tier"]);
+        assert_eq!(dropped, ["messages.name", "user", "store"]);
     }
 
     #[test]
@@ -228,5 +204,50 @@ mod tests {
         )
         .unwrap();
         assert_eq!(body["messages"][1]["prefix"], true);
+    }
+
+    #[test]
+    fn the_older_functions_become_tools_and_a_result_finds_its_call() {
+        let (body, _) = encode_text(
+            r#"{"model":"x","messages":[{"role":"user","content":"a"},
+                {"role":"assistant","content":null,"function_call":{"name":"f","arguments":"{}"}},
+                {"role":"function","name":"f","content":"42"}],
+               "functions":[{"name":"f"}],"function_call":{"name":"f"}}"#,
+        )
+        .unwrap();
+        assert_eq!(body["tools"][0]["function"]["parameters"]["type"], "object");
+        assert_eq!(body["tool_choice"], json!({"type": "function", "function": {"name": "f"}}));
+        let call = &body["messages"][1]["tool_calls"][0];
+        assert_eq!((&body["messages"][2]["role"], &body["messages"][2]["tool_call_id"]), (&json!("tool"), &call["id"]));
+    }
+
+    #[test]
+    fn among_allowed_tools_only_those_are_sent() {
+        let (body, _) = encode_text(
+            r#"{"model":"x","messages":[{"role":"user","content":"a"}],
+               "tools":[{"type":"function","function":{"name":"f"}},{"type":"function","function":{"name":"g","description":null,"strict":null}}],
+               "tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"required","tools":[{"type":"function","function":{"name":"g"}}]}}}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            body["tools"],
+            json!([{"type": "function", "function": {"name": "g", "parameters": {"type": "object", "properties": {}}}}])
+        );
+        assert_eq!(body["tool_choice"], "required");
+    }
+
+    #[test]
+    fn reasoning_that_comes_back_is_given_back_and_parts_take_mistrals_form() {
+        let (body, dropped) = encode_text(
+            r#"{"model":"x","messages":[
+                {"role":"user","content":[{"type":"image_url","image_url":{"url":"https://ville.test/a.png","detail":"low"}},{"type":"text","text":"quoi ?"}]},
+                {"role":"assistant","content":"b","reasoning_content":"hm"},
+                {"role":"user","content":"c"}]}"#,
+        )
+        .unwrap();
+        assert_eq!(body["messages"][1]["content"][0]["thinking"][0]["text"], "hm");
+        assert_eq!(body["messages"][1]["content"][1], json!({"type": "text", "text": "b"}));
+        assert_eq!(body["messages"][0]["content"][0]["image_url"]["detail"], "low");
+        assert!(dropped.is_empty(), "{dropped:?}");
     }
 }

@@ -3,14 +3,16 @@
 //! The same id always gives the same nine characters, so a call and its result still belong together on every turn,
 //! without any state.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+
+use crate::chat::InvalidRequest;
 
 const LENGTH: usize = 9;
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// The id that Mistral gets for a client's `id`: itself where it fits, else nine characters of its hash.
-pub(super) fn for_mistral(id: &str) -> String {
+pub(crate) fn for_mistral(id: &str) -> String {
     if id.len() == LENGTH && id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return id.to_owned();
     }
@@ -19,19 +21,27 @@ pub(super) fn for_mistral(id: &str) -> String {
 }
 
 /// The tool calls of an assistant message, with ids that fit and without what Mistral does not know.
-pub(super) fn calls_for_mistral(calls: &Value) -> Value {
-    let Some(calls) = calls.as_array() else { return calls.clone() };
-    let one = |call: &Value| {
-        let mut call = call.clone();
-        if let Some(object) = call.as_object_mut() {
-            object.retain(|key, value| ["id", "type", "function", "index"].contains(&key.as_str()) && !value.is_null());
-            if let Some(id) = object.get("id").and_then(Value::as_str).map(for_mistral) {
-                object.insert("id".to_owned(), id.into());
-            }
-        }
-        call
+///
+/// # Errors
+/// [`InvalidRequest`] for a call of a tool that is no function.
+pub(super) fn calls_for_mistral(place: &str, calls: &[Value]) -> Result<Value, InvalidRequest> {
+    let one = |(index, call): (usize, &Value)| {
+        let Some(function) = call.get("function") else {
+            let text = "Only calls of functions are supported with this model.";
+            return Err(InvalidRequest::unsupported(place, text));
+        };
+        let id = call
+            .get("id")
+            .and_then(Value::as_str)
+            .map_or_else(|| for_mistral(&format!("{place}:{index}")), for_mistral);
+        let arguments = function.get("arguments").cloned().unwrap_or_else(|| "{}".into());
+        Ok(json!({
+            "id": id,
+            "type": "function",
+            "function": {"name": function.get("name"), "arguments": arguments},
+        }))
     };
-    calls.iter().map(one).collect()
+    calls.iter().enumerate().map(one).collect()
 }
 
 #[cfg(test)]

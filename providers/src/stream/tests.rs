@@ -1,6 +1,9 @@
 use super::*;
+use crate::Dialect;
+use crate::request::{ApiRequest, Endpoint};
+use crate::upstream::{encode, tests::with_context};
 use futures_util::stream;
-use serde_json::Value;
+use serde_json::json;
 
 fn run(
     dialect: Dialect,
@@ -10,7 +13,13 @@ fn run(
 ) -> (Vec<u8>, AnswerFacts, Option<ErrorKind>) {
     let (head, tail) = text.as_bytes().split_at(cut.min(text.len()));
     let body = stream::iter([Ok(Bytes::from_static(head)), Ok(Bytes::from_static(tail))]);
-    let mut chat = ChatStream::new(Box::pin(body), Decoder::new(dialect, include_usage), None);
+    let asked = json!({
+        "model": "m", "stream": true, "stream_options": {"include_usage": include_usage},
+        "messages": [{"role": "user", "content": "x"}],
+    });
+    let request = ApiRequest::parse(Endpoint::Chat, asked.to_string().as_bytes()).unwrap();
+    let encoded = with_context(|context| encode(dialect, &request, context)).unwrap();
+    let mut chat = encoded.stream(Box::pin(body), None);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         let mut out = Vec::new();
@@ -113,4 +122,27 @@ fn usage_on_every_chunk_is_never_added_up() {
     let text = "data: {\"id\":\"x\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":null}],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":1,\"total_tokens\":11}}\n\ndata: {\"id\":\"x\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"b\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":2,\"total_tokens\":12}}\n\ndata: [DONE]\n\n";
     let (_, facts, _) = run(Dialect::Compatible, false, text, 4);
     assert_eq!(facts.usage.unwrap().usage.total_tokens(), 12);
+}
+
+#[test]
+fn usage_that_rides_on_content_is_shown_once_at_the_end() {
+    let text = "data: {\"id\":\"x\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":null}],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":1,\"total_tokens\":11}}\n\ndata: {\"id\":\"x\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"b\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":2,\"total_tokens\":12}}\n\ndata: [DONE]\n\n";
+    for (asked, shown) in [(true, 1), (false, 0)] {
+        let (out, _, error) = run(Dialect::Compatible, asked, text, 4);
+        let out = String::from_utf8(out).unwrap();
+        assert_eq!((error, out.matches("\"prompt_tokens\":10").count()), (None, shown), "{out}");
+        assert!(!asked || out.contains("\"completion_tokens\":2"), "the last one: {out}");
+        assert!(out.ends_with("data: [DONE]\n\n") && out.contains("\"content\":\"b\""));
+    }
+}
+
+#[test]
+fn a_failure_after_the_head_is_understood_in_every_form() {
+    for text in [
+        "error: {\"code\":400,\"message\":\"too long\",\"type\":\"invalid_request_error\"}\n\n",
+        "data: {\"object\":\"error\",\"message\":\"too long\",\"code\":400}\n\n",
+        "data: {\"error\":{\"message\":\"too long\"}}\n\n",
+    ] {
+        assert_eq!(run(Dialect::Compatible, false, text, 9).2, Some(ErrorKind::Server), "{text}");
+    }
 }

@@ -11,11 +11,13 @@ use std::time::Duration;
 use bytes::BytesMut;
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, TryStreamExt};
+use http::HeaderMap;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::multipart::{Form as Multipart, Part};
 use secrecy::ExposeSecret;
 use tower::Service;
 
-use super::{BodyStream, UpstreamRequest, UpstreamResponse};
+use super::{BodyStream, Form, UpstreamBody, UpstreamRequest, UpstreamResponse};
 use crate::Dialect;
 use crate::error::{ErrorKind, ProviderError};
 
@@ -138,10 +140,14 @@ async fn send(
         |_| ProviderError::new(ErrorKind::Auth, "The vendor's key holds characters that a header cannot carry.");
     let mut outgoing = client
         .post(&request.url)
-        .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
         .header(ACCEPT, HeaderValue::from_static(if request.stream { "text/event-stream" } else { "application/json" }))
-        .header("x-client-request-id", request.request_id)
-        .body(request.body);
+        .header("x-client-request-id", request.request_id);
+    outgoing = match request.body {
+        UpstreamBody::Json(body) => {
+            outgoing.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body)
+        }
+        UpstreamBody::Form(form) => outgoing.multipart(multipart(form)),
+    };
     if !request.api_key.expose_secret().is_empty() {
         let mut key =
             HeaderValue::from_str(&format!("Bearer {}", request.api_key.expose_secret())).map_err(unsendable)?;
@@ -160,6 +166,19 @@ async fn send(
     }
     let text = read_bounded(body, MAX_ERROR_BODY_BYTES).await.unwrap_or_default();
     Err(crate::upstream::status_error(dialect, status, &headers, &text))
+}
+
+/// A form as it goes over the wire.
+fn multipart(form: Form) -> Multipart {
+    let Form { fields, file } = form;
+    let body = reqwest::Body::wrap_stream(file.read());
+    let mut part = Part::stream_with_length(body, file.length()).file_name(file.vendor_name());
+    if let Some(kind) = file.content_type() {
+        let headers = HeaderValue::from_str(kind).map(|kind| HeaderMap::from_iter([(CONTENT_TYPE, kind)]));
+        part = part.headers(headers.unwrap_or_default());
+    }
+    // The fields first: who reads them knows what to do with the file when it comes.
+    fields.into_iter().fold(Multipart::new(), |form, (name, value)| form.text(name, value)).part("file", part)
 }
 
 /// Sentences only: reqwest's own text would carry the address.

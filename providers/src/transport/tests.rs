@@ -17,7 +17,7 @@ fn request() -> UpstreamRequest {
     UpstreamRequest {
         url: "http://vendor.test".into(),
         api_key: "k".to_owned().into(),
-        body: Bytes::new(),
+        body: UpstreamBody::Json(Bytes::new()),
         stream: true,
         request_id: "r".into(),
     }

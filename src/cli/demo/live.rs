@@ -6,7 +6,6 @@ use std::io::{IsTerminal, Write};
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use providers::catalogue::UsageBound;
 use providers::chat::ChatRequest;
 use providers::money::Money;
 
@@ -80,11 +79,7 @@ pub(super) fn ceiling(config: &Config, questions: &[Ready], today: Date) -> Opti
             let found = config.catalogue.resolve(&target.model, today)?;
             let uplift = found.provider.hosts.iter().map(|host| host.uplift_for(&found.model)).max().unwrap_or(0);
             let price = found.model.price_at(today)?;
-            let bound = UsageBound {
-                input_tokens: request.input_bound(),
-                output_tokens: MAX_OUTPUT_TOKENS,
-                ..UsageBound::default()
-            };
+            let bound = request.bound(&found.model, MAX_OUTPUT_TOKENS).ok()?;
             let cost = price.ceiling(&bound, uplift).ok()?;
             if dearest.is_none_or(|known| known.nanos() < cost.nanos()) {
                 dearest = Some(cost);

@@ -11,7 +11,7 @@ use futures_util::{StreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use providers::error::{ErrorKind, ProviderError};
 use providers::transport::{BreakerSettings, Deadlines, TransportSettings};
-use providers::upstream::{ChatCall, ChatReply, Upstream};
+use providers::upstream::{Encoded, Reply, Upstream};
 use providers::{Dialect, ProviderId};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::seq::SliceRandom;
@@ -139,14 +139,8 @@ impl Resident {
     }
 
     async fn read_answer(&self, name: &str, body: Bytes) -> Result<(), ProviderError> {
-        let call = ChatCall {
-            base_url: self.base_url.clone(),
-            body,
-            stream: true,
-            include_usage: true,
-            request_id: format!("demo-{name}"),
-        };
-        if let ChatReply::Stream(mut answer) = self.line.chat(call).await? {
+        let question = Encoded::chat_as_it_is(body, true);
+        if let Reply::Stream(mut answer) = self.line.call(&self.base_url, &question, &format!("demo-{name}")).await? {
             while let Some(piece) = answer.next().await {
                 piece?;
             }

@@ -91,12 +91,13 @@ impl Accounts {
         Ok(())
     }
 
-    /// Checks every limit, and holds in all windows or in none.
+    /// Checks every limit, and holds in all windows or in none. Gives the hold, and the tokens of the day that are left
+    /// beside it.
     pub(super) fn hold(
         &mut self,
         connection: &Connection,
         request: &ReservationRequest,
-    ) -> rusqlite::Result<Result<Holding, Refusal>> {
+    ) -> rusqlite::Result<Result<(Holding, u64), Refusal>> {
         let holding = Holding::of(request);
         let amount = holding.totals();
         let windows = &request.windows;
@@ -121,7 +122,10 @@ impl Accounts {
         for (account, window) in holding.accounts() {
             self.get(connection, account, window)?.held.add(amount);
         }
-        Ok(Ok(holding))
+        let today = self.get(connection, &holding.resident, &windows.day.label)?;
+        let taken = today.used.tokens.saturating_add(today.held.tokens);
+        let left = bounded(allowance.tokens_per_day).saturating_sub(taken);
+        Ok(Ok((holding, u64::try_from(left).unwrap_or(0))))
     }
 
     /// Gives a hold back.

@@ -25,7 +25,8 @@ pub(super) struct Batch<'a> {
 
 /// What became of a request to hold.
 enum Reserved {
-    Held,
+    /// With the tokens of the day that are left.
+    Held(u64),
     Refused(Refusal),
     /// There is a hold of that id already.
     Twin,
@@ -51,8 +52,9 @@ impl<'a> Batch<'a> {
         match command {
             Command::Reserve(request, reply) => match self.reserve(&request) {
                 // The hold comes into being with the commit, not before.
-                Ok(Reserved::Held) => answers.push(Box::new(move |committed| {
-                    let _gone = reply.send(committed.map(|()| Decision::Held(Reservation::new(request.entry.id))));
+                Ok(Reserved::Held(left)) => answers.push(Box::new(move |committed| {
+                    let held = |()| Decision::Held(Reservation::new(request.entry.id, left));
+                    let _gone = reply.send(committed.map(held));
                 })),
                 Ok(Reserved::Refused(refusal)) => answers.push(answer(reply, Ok(Decision::Refused(refusal)))),
                 Ok(Reserved::Twin) => {
@@ -93,8 +95,8 @@ impl<'a> Batch<'a> {
     }
 
     fn reserve(&mut self, request: &ReservationRequest) -> rusqlite::Result<Reserved> {
-        let holding = match self.accounts.hold(self.transaction, request)? {
-            Ok(holding) => holding,
+        let (holding, left) = match self.accounts.hold(self.transaction, request)? {
+            Ok(held) => held,
             Err(refusal) => return Ok(Reserved::Refused(refusal)),
         };
         let expires_at =
@@ -121,7 +123,7 @@ impl<'a> Batch<'a> {
             self.accounts.release(self.transaction, &holding)?;
             return Ok(Reserved::Twin);
         }
-        Ok(Reserved::Held)
+        Ok(Reserved::Held(left))
     }
 
     /// Takes an open reservation away; `None` when it was resolved before.

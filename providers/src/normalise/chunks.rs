@@ -1,0 +1,167 @@
+//! Chat chunks in OpenAI's shape and order: role, content, one chunk that ends a choice, usage to those who asked.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::calls::CallNumbers;
+use super::{PrefixStripper, Shape, client_usage, finish_reason, flatten, reasoning_beside, service_tier};
+use crate::error::{ErrorKind, ProviderError};
+use crate::stream::{AnswerFacts, Decoded, failure_in};
+use crate::usage::ReportedUsage;
+
+/// Translates chunk by chunk.
+#[derive(Debug)]
+pub(crate) struct ChunkTranslator {
+    shape: Shape,
+    choices: BTreeMap<u64, ChoiceState>,
+}
+
+#[derive(Debug, Default)]
+struct ChoiceState {
+    calls: CallNumbers,
+    prefix: Option<PrefixStripper>,
+    /// Something of it was visible, or called: an error at the end does not take that away.
+    said: bool,
+}
+
+impl ChunkTranslator {
+    pub(crate) fn new(shape: Shape) -> Self {
+        Self { shape, choices: BTreeMap::new() }
+    }
+
+    /// Translates one chunk; what the client gets goes to `sink`, in order.
+    ///
+    /// # Errors
+    /// The failure that the chunk speaks of.
+    pub(crate) fn translate(
+        &mut self,
+        chunk: &Value,
+        facts: &mut AnswerFacts,
+        sink: &mut dyn FnMut(Value),
+    ) -> Result<Decoded, ProviderError> {
+        if let Some(error) = failure_in(chunk) {
+            return Err(error);
+        }
+        let text = |key: &str| chunk.get(key).and_then(Value::as_str).map(str::to_owned);
+        if facts.upstream_id.is_none() {
+            facts.upstream_id = text("id");
+            facts.response_model = text("model");
+        }
+        let reported = chunk.get("usage").and_then(ReportedUsage::from_chat);
+        let mut decoded = Decoded::default();
+        for choice in chunk.get("choices").and_then(Value::as_array).into_iter().flatten() {
+            self.choice(chunk, choice, facts, &mut decoded, sink)?;
+        }
+        if let Some(usage) = reported {
+            if self.shape.include_usage {
+                sink(self.chunk(chunk, &json!([]), client_usage(&usage)));
+            }
+            facts.service_tier = service_tier(chunk, Some(&usage));
+            facts.usage = Some(usage);
+        }
+        Ok(decoded)
+    }
+
+    fn chunk(&self, chunk: &Value, choices: &Value, usage: Value) -> Value {
+        let mut out = json!({
+            "id": self.shape.id(chunk.get("id")),
+            "object": "chat.completion.chunk",
+            "created": chunk.get("created").cloned().unwrap_or_else(|| 0.into()),
+            "model": chunk.get("model").cloned().unwrap_or_default(),
+            "choices": choices,
+        });
+        if let (true, Some(object)) = (self.shape.include_usage, out.as_object_mut()) {
+            object.insert("usage".into(), usage);
+        }
+        out
+    }
+
+    fn choice(
+        &mut self,
+        chunk: &Value,
+        choice: &Value,
+        facts: &mut AnswerFacts,
+        decoded: &mut Decoded,
+        sink: &mut dyn FnMut(Value),
+    ) -> Result<(), ProviderError> {
+        let index = choice.get("index").and_then(Value::as_u64).unwrap_or(0);
+        let delta = choice.get("delta").unwrap_or(&Value::Null);
+        let reason = choice.get("finish_reason").and_then(Value::as_str);
+        let mut deltas: Vec<Value> = Vec::new();
+        if delta.get("role").is_some_and(Value::is_string) {
+            deltas.push(json!({"role": "assistant", "content": "", "refusal": null}));
+        }
+        let (visible, mut reasoning) = flatten(delta.get("content"));
+        reasoning.push_str(reasoning_beside(delta));
+        if !reasoning.is_empty() {
+            decoded.has_content = true;
+            deltas.push(json!({"reasoning_content": reasoning}));
+        }
+        let shape = &self.shape;
+        let state = self.choices.entry(index).or_insert_with(|| ChoiceState {
+            prefix: shape.prefix.clone().map(PrefixStripper::new),
+            ..ChoiceState::default()
+        });
+        let visible = state.pass(&visible, reason.is_some());
+        if !visible.is_empty() {
+            state.said = true;
+            decoded.has_content = true;
+            decoded.visible_chars += u64::try_from(visible.chars().count()).unwrap_or(u64::MAX);
+            deltas.push(json!({"content": visible}));
+        }
+        if let Some(refusal) = delta.get("refusal").and_then(Value::as_str).filter(|text| !text.is_empty()) {
+            decoded.has_content = true;
+            deltas.push(json!({"refusal": refusal}));
+        }
+        let answer_id = chunk.get("id").and_then(Value::as_str).unwrap_or_default();
+        for call in delta.get("tool_calls").and_then(Value::as_array).into_iter().flatten() {
+            state.said = true;
+            decoded.has_content = true;
+            deltas.extend(call_delta(state.calls.delta(call, answer_id), shape.functions));
+        }
+        let said = state.said;
+        for delta in deltas {
+            sink(self.chunk(chunk, &json!([choice_of(index, &delta, None)]), Value::Null));
+        }
+        if let Some(reason) = reason {
+            if reason == "error" && !said {
+                return Err(ProviderError::new(ErrorKind::Server, "The vendor failed to answer."));
+            }
+            let reason = finish_reason(reason, self.shape.functions);
+            sink(self.chunk(chunk, &json!([choice_of(index, &json!({}), Some(reason))]), Value::Null));
+            facts.finish_reason = Some(reason.to_owned());
+        }
+        Ok(())
+    }
+}
+
+impl ChoiceState {
+    /// What of the text may be passed on now: all of it, once the prefix is off.
+    fn pass(&mut self, text: &str, last: bool) -> String {
+        let Some(mut prefix) = self.prefix.take() else { return text.to_owned() };
+        match prefix.push(text) {
+            Some(rest) => rest,
+            None if last => prefix.finish(),
+            None => {
+                self.prefix = Some(prefix);
+                String::new()
+            }
+        }
+    }
+}
+
+fn choice_of(index: u64, delta: &Value, reason: Option<&str>) -> Value {
+    json!({"index": index, "delta": delta, "logprobs": null, "finish_reason": reason})
+}
+
+/// The delta of a tool call; for a client that offered the older `functions`, as a `function_call`, of which there is
+/// only one.
+fn call_delta(mut call: Value, functions: bool) -> Option<Value> {
+    if !functions {
+        return Some(json!({"tool_calls": [call]}));
+    }
+    let first = call.get("index").and_then(Value::as_u64) == Some(0);
+    let function = call.get_mut("function").map(Value::take).filter(|_| first)?;
+    Some(Value::Object(Map::from_iter([("function_call".to_owned(), function)])))
+}

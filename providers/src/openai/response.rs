@@ -1,0 +1,226 @@
+//! OpenAI's chat answers and chunks: read on the side, forwarded as they came.
+
+use std::borrow::Cow;
+
+use bytes::{Bytes, BytesMut};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::chat::text_chars;
+use crate::error::{ErrorKind, ProviderError};
+use crate::normalise::{ChunkTranslator, FINISH_REASONS, Shape, whole};
+use crate::sse::Frame;
+use crate::stream::{AnswerFacts, DONE_FRAME, Decoded, FrameReader, data_frame, error_frame, failure_in, unreadable};
+use crate::usage::ReportedUsage;
+
+/// The parts of a chunk that matter here, borrowed from the frame.
+#[derive(Deserialize)]
+struct Chunk<'a> {
+    #[serde(borrow, default)]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    model: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    choices: Vec<ChunkChoice<'a>>,
+    #[serde(default)]
+    usage: Option<Value>,
+    #[serde(default)]
+    service_tier: Option<String>,
+    #[serde(default)]
+    error: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct ChunkChoice<'a> {
+    #[serde(borrow)]
+    delta: Delta<'a>,
+    #[serde(borrow, default)]
+    finish_reason: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Delta<'a> {
+    #[serde(borrow, default)]
+    content: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    refusal: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    reasoning_content: Option<Cow<'a, str>>,
+    #[serde(default)]
+    reasoning: Option<serde::de::IgnoredAny>,
+    #[serde(default)]
+    tool_calls: Option<Vec<CallHead>>,
+    #[serde(default)]
+    function_call: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct CallHead {
+    index: Option<u64>,
+}
+
+impl Chunk<'_> {
+    /// Whether an OpenAI client can take it as it is.
+    fn is_in_shape(&self) -> bool {
+        let choices_fit = self.choices.iter().all(|choice| {
+            let known = choice.finish_reason.as_deref().is_none_or(|reason| FINISH_REASONS.contains(&reason));
+            let numbered = choice.delta.tool_calls.iter().flatten().all(|call| call.index.is_some());
+            known && numbered && choice.delta.reasoning.is_none()
+        });
+        let usage_apart = self.choices.is_empty() || self.usage.is_none();
+        self.error.is_none() && choices_fit && usage_apart
+    }
+}
+
+/// Reads frames on the side and decides which of them the client gets.
+pub(crate) struct ChatReader {
+    include_usage: bool,
+    translator: ChunkTranslator,
+    /// The client has had its chunk of usage.
+    usage_shown: bool,
+    /// The last usage that rode on a chunk with content, as a chunk of its own for the end.
+    usage_held: Option<Bytes>,
+}
+
+impl ChatReader {
+    pub(crate) fn new(shape: Shape) -> Self {
+        Self {
+            include_usage: shape.include_usage,
+            translator: ChunkTranslator::new(shape),
+            usage_shown: false,
+            usage_held: None,
+        }
+    }
+
+    /// A chunk in OpenAI's own shape: forwarded, unless it is the usage that the client did not ask for.
+    fn forward(&mut self, frame: &Frame, data: &[u8], chunk: Chunk<'_>, facts: &mut AnswerFacts) -> Decoded {
+        let mut decoded = Decoded::default();
+        for choice in &chunk.choices {
+            let delta = &choice.delta;
+            let visible = delta.content.as_deref().or(delta.refusal.as_deref()).unwrap_or_default();
+            decoded.visible_chars += u64::try_from(visible.chars().count()).unwrap_or(u64::MAX);
+            let reasoning = delta.reasoning_content.as_deref().is_some_and(|text| !text.is_empty());
+            let calls = delta.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty());
+            decoded.has_content |= !visible.is_empty() || reasoning || calls || delta.function_call.is_some();
+            if let Some(reason) = &choice.finish_reason {
+                facts.finish_reason = Some(reason.clone().into_owned());
+            }
+        }
+        let is_usage = chunk.choices.is_empty() && chunk.usage.is_some();
+        if let Some(usage) = chunk.usage.as_ref().and_then(ReportedUsage::from_chat) {
+            facts.usage = Some(usage);
+        }
+        if facts.upstream_id.is_none() {
+            facts.upstream_id = chunk.id.map(Cow::into_owned);
+            facts.response_model = chunk.model.map(Cow::into_owned);
+        }
+        if chunk.service_tier.is_some() {
+            facts.service_tier = chunk.service_tier;
+        }
+        if is_usage && (!self.include_usage || self.usage_shown) {
+            return decoded;
+        }
+        self.usage_shown |= is_usage;
+        Decoded { bytes: forwarded(frame, data), ..decoded }
+    }
+
+    /// Anything else that is JSON: a compatible host's own way, put right chunk by chunk.
+    fn translate(&mut self, data: &[u8], facts: &mut AnswerFacts) -> Result<Decoded, ProviderError> {
+        let chunk: Value = serde_json::from_slice(data).map_err(|_| unreadable())?;
+        let mut out = BytesMut::new();
+        let held = &mut self.usage_held;
+        let decoded = self.translator.translate(&chunk, facts, &mut |chunk| {
+            let frame = data_frame(chunk.to_string().as_bytes());
+            if chunk.get("choices").and_then(Value::as_array).is_some_and(Vec::is_empty) {
+                // It may grow with every chunk: only the last one is true.
+                *held = Some(frame);
+            } else {
+                out.extend_from_slice(&frame);
+            }
+        })?;
+        Ok(Decoded { bytes: out.freeze(), ..decoded })
+    }
+
+    /// The end of the stream, with the usage before it where the client waits for it still.
+    fn last(&mut self, marker: Bytes) -> Bytes {
+        match self.usage_held.take().filter(|_| self.include_usage && !self.usage_shown) {
+            Some(usage) => [usage, marker].concat().into(),
+            None => marker,
+        }
+    }
+}
+
+impl FrameReader for ChatReader {
+    fn read(&mut self, frame: &Frame, facts: &mut AnswerFacts) -> Result<Decoded, ProviderError> {
+        // Comments are the vendor's keep-alive: they carry nothing, and must never be passed on as data.
+        let Some(data) = frame.data().filter(|data| !data.is_empty()) else { return Ok(Decoded::default()) };
+        if &data[..] == b"[DONE]" {
+            return Ok(Decoded { bytes: self.last(forwarded(frame, &data)), done: true, ..Decoded::default() });
+        }
+        match serde_json::from_slice::<Chunk<'_>>(&data) {
+            Ok(chunk) if chunk.is_in_shape() => Ok(self.forward(frame, &data, chunk, facts)),
+            _ => self.translate(&data, facts),
+        }
+    }
+
+    fn end(&mut self, _facts: &AnswerFacts) -> Bytes {
+        self.last(Bytes::from_static(DONE_FRAME))
+    }
+
+    fn failure(&mut self, error: &ProviderError) -> Bytes {
+        error_frame(error)
+    }
+}
+
+/// The frame as it came, or its data alone when it carries fields that break clients (`id:` above all).
+fn forwarded(frame: &Frame, data: &[u8]) -> Bytes {
+    if frame.has_extra_fields() || !frame.raw.ends_with(b"\n\n") {
+        return data_frame(data);
+    }
+    frame.raw.clone()
+}
+
+/// Reads a whole answer on the side. The bytes are forwarded as they came, unless a compatible host departs from the
+/// shape in a way that breaks clients.
+pub(crate) fn chat_answer(body: &Bytes, shape: &Shape) -> Result<(Bytes, AnswerFacts), ProviderError> {
+    let answer: Value = serde_json::from_slice(body).map_err(|_| unreadable())?;
+    if is_in_shape(&answer) {
+        return Ok((body.clone(), facts_of(&answer)?));
+    }
+    let (out, facts) = whole(&answer, shape)?;
+    Ok((out.to_string().into(), facts))
+}
+
+fn is_in_shape(answer: &Value) -> bool {
+    answer.get("choices").and_then(Value::as_array).into_iter().flatten().all(|choice| {
+        let message = choice.get("message");
+        let has_list = message.is_some_and(|message| message.get("content").is_some_and(Value::is_array));
+        let no_refusal = message.is_some_and(|message| message.get("refusal").is_none());
+        let reason = choice.get("finish_reason").and_then(Value::as_str);
+        let known = reason.is_some_and(|reason| FINISH_REASONS.contains(&reason));
+        !has_list && !no_refusal && known
+    })
+}
+
+/// What the ledger needs of a chat answer in OpenAI's shape.
+///
+/// # Errors
+/// The failure that the answer speaks of, or [`ErrorKind::Protocol`] for one without choices.
+pub(crate) fn facts_of(answer: &Value) -> Result<AnswerFacts, ProviderError> {
+    if let Some(error) = failure_in(answer) {
+        return Err(error);
+    }
+    let Some(choices) = answer.get("choices").and_then(Value::as_array) else {
+        return Err(ProviderError::new(ErrorKind::Protocol, "The vendor's answer has no choices."));
+    };
+    let text = |key: &str| answer.get(key).and_then(Value::as_str).map(str::to_owned);
+    Ok(AnswerFacts {
+        response_model: text("model"),
+        upstream_id: text("id"),
+        upstream_request_id: None,
+        finish_reason: choices.first().and_then(|choice| choice.get("finish_reason")?.as_str()).map(str::to_owned),
+        usage: answer.get("usage").and_then(ReportedUsage::from_chat),
+        service_tier: text("service_tier"),
+        output_chars: choices.iter().filter_map(|choice| choice.get("message")?.get("content")).map(text_chars).sum(),
+    })
+}

@@ -1,0 +1,141 @@
+//! What a resident can ask for, one variant an endpoint: what the pipeline needs of each, whatever its unit of price.
+//!
+//! It must not know vendors: adapters turn a request into what a vendor accepts.
+
+use crate::catalogue::{Model, Operation, UsageBound};
+use crate::chat::{ChatRequest, InvalidRequest};
+use crate::embeddings::EmbeddingsRequest;
+use crate::moderation::ModerationRequest;
+use crate::responses::ResponsesRequest;
+use crate::transcription::TranscriptionRequest;
+
+/// The endpoints whose body is JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `/v1/chat/completions`.
+    Chat,
+    /// `/v1/responses`.
+    Responses,
+    /// `/v1/embeddings`.
+    Embeddings,
+    /// `/v1/moderations`.
+    Moderations,
+}
+
+/// A parsed request.
+#[derive(Clone, Debug)]
+pub enum ApiRequest {
+    /// A conversation.
+    Chat(ChatRequest),
+    /// A conversation in the shape of OpenAI's Responses.
+    Responses(Box<ResponsesRequest>),
+    /// Vectors of texts.
+    Embeddings(EmbeddingsRequest),
+    /// Whether texts are harmful.
+    Moderation(ModerationRequest),
+    /// The text of a recording.
+    Transcription(TranscriptionRequest),
+}
+
+impl ApiRequest {
+    /// Reads the body of a request to `endpoint`.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`], in words for the client.
+    pub fn parse(endpoint: Endpoint, body: &[u8]) -> Result<Self, InvalidRequest> {
+        Ok(match endpoint {
+            Endpoint::Chat => Self::Chat(ChatRequest::parse(body)?),
+            Endpoint::Responses => Self::Responses(Box::new(ResponsesRequest::parse(body)?)),
+            Endpoint::Embeddings => Self::Embeddings(EmbeddingsRequest::parse(body)?),
+            Endpoint::Moderations => Self::Moderation(ModerationRequest::parse(body)?),
+        })
+    }
+
+    /// The model or route asked for; empty where the client left the choice to us.
+    pub fn model(&self) -> &str {
+        match self {
+            Self::Chat(request) => &request.model,
+            Self::Responses(request) => &request.model,
+            Self::Embeddings(request) => &request.model,
+            Self::Moderation(request) => &request.model,
+            Self::Transcription(request) => &request.model,
+        }
+    }
+
+    /// Models to try in turn where the client named none.
+    pub fn default_models(&self) -> &'static [&'static str] {
+        match self {
+            Self::Moderation(_) => crate::moderation::DEFAULT_MODELS,
+            _ => &[],
+        }
+    }
+
+    /// What a model must be for, to answer it.
+    pub fn operation(&self) -> Operation {
+        match self {
+            Self::Chat(_) | Self::Responses(_) => Operation::Chat,
+            Self::Embeddings(_) => Operation::Embeddings,
+            Self::Moderation(_) => Operation::Moderation,
+            Self::Transcription(_) => Operation::Transcription,
+        }
+    }
+
+    /// Whether the answer is wanted as a stream.
+    pub fn is_stream(&self) -> bool {
+        match self {
+            Self::Chat(request) => request.stream,
+            Self::Responses(request) => request.stream,
+            Self::Transcription(request) => request.stream,
+            Self::Embeddings(_) | Self::Moderation(_) => false,
+        }
+    }
+
+    /// The request as a conversation, if it is one.
+    pub fn as_chat(&self) -> Option<&ChatRequest> {
+        match self {
+            Self::Chat(request) => Some(request),
+            Self::Responses(request) => Some(&request.chat),
+            _ => None,
+        }
+    }
+
+    /// How many answers are asked for.
+    pub fn choices(&self) -> u64 {
+        self.as_chat().map_or(1, |chat| chat.choices)
+    }
+
+    /// The output limit the client asked for, in tokens per choice.
+    pub fn max_output_tokens(&self) -> Option<u64> {
+        self.as_chat().and_then(|chat| chat.max_output_tokens)
+    }
+
+    /// Length of what was asked, in bytes: text, and JSON around it. Absent where the question is no text.
+    pub fn text_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Chat(request) => Some(request.text_bytes()),
+            Self::Responses(request) => Some(request.chat.text_bytes()),
+            Self::Embeddings(request) => Some(request.body_bytes),
+            Self::Moderation(request) => Some(request.body_bytes),
+            Self::Transcription(_) => None,
+        }
+    }
+
+    /// What stays the same over the turns of one conversation; empty for what has no turns.
+    pub fn conversation_seed(&self) -> Vec<u8> {
+        self.as_chat().map(ChatRequest::conversation_seed).unwrap_or_default()
+    }
+
+    /// The most the call can use with `model`: a strict bound, of which the ceiling is made.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`] when the model cannot take what the request carries.
+    pub fn bound(&self, model: &Model, max_output_tokens: u64) -> Result<UsageBound, InvalidRequest> {
+        match self {
+            Self::Chat(request) => request.bound(model, max_output_tokens),
+            Self::Responses(request) => request.chat.bound(model, max_output_tokens),
+            Self::Embeddings(request) => Ok(request.bound()),
+            Self::Moderation(request) => request.bound(model),
+            Self::Transcription(_) => Ok(TranscriptionRequest::bound(model)),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! From an outcome of the pipeline to an HTTP answer: headers, whole bodies, event streams.
+//!
+//! Every endpoint that can reach a vendor answers through here. Nothing of the vendor's head is passed on: its cookies,
+//! limits and addresses concern the town's account, not the resident.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use jiff::Timestamp;
+use providers::chat::InvalidRequest;
+use providers::request::ApiRequest;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc::Receiver;
+
+use super::AppState;
+use super::error::ApiError;
+use super::middleware::REQUEST_ID;
+use crate::clock::Tick;
+use crate::identity::Authenticated;
+use crate::pipeline::{Answered, Delivery, Standing};
+use crate::telemetry::metrics;
+
+/// A comment line, without the blank line that would make some clients see an empty event.
+const KEEP_ALIVE: &[u8] = b": ping\n";
+
+/// Counts one open request until its body has ended.
+pub(super) struct OpenRequest {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl OpenRequest {
+    /// Opens one request, before its body is read.
+    pub(super) fn open(state: &AppState) -> Result<Self, ApiError> {
+        let permit = state.requests.clone().try_acquire_owned().map_err(|_| ApiError::overloaded())?;
+        metrics().requests_open.inc();
+        Ok(Self { _permit: permit })
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        metrics().requests_open.dec();
+    }
+}
+
+/// Sends a request through the pipeline and answers with what comes of it.
+pub(super) async fn answer(
+    state: &AppState,
+    who: Authenticated,
+    headers: &HeaderMap,
+    request: Result<ApiRequest, InvalidRequest>,
+    received: Tick,
+    open: OpenRequest,
+) -> Result<Response, ApiError> {
+    let request_id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+    let answered = state.pipeline.answer(who, request, request_id, received).await;
+    let Answered { origin, standing, delivery } =
+        answered.map_err(|error| ApiError::from_pipeline(error, &state.calendar))?;
+    let mut response = match delivery {
+        Delivery::Whole { body, content_type, cost_euro_nanos } => {
+            let mut response = ([(header::CONTENT_TYPE, content_type)], body).into_response();
+            if let Some(nanos) = cost_euro_nanos {
+                put(&mut response, "x-passerelle-cost-eur", &providers::money::format_nanos(nanos));
+            }
+            response
+        }
+        Delivery::Stream(frames) => stream_response(frames, open, state.keep_alive),
+    };
+    put(&mut response, "x-passerelle-provider", origin.provider.as_str());
+    put(&mut response, "x-passerelle-model", &origin.model);
+    put(&mut response, "x-passerelle-host", &origin.host);
+    if !origin.dropped.is_empty() {
+        put(&mut response, "x-passerelle-dropped-params", &origin.dropped.join(","));
+    }
+    put_standing(&mut response, &standing, state.clock.now());
+    Ok(response)
+}
+
+/// Where this resident stands, under the names that OpenAI's clients read.
+fn put_standing(response: &mut Response, standing: &Standing, now: Timestamp) {
+    let per_minute = standing.rate.requests_per_minute.get();
+    put(response, "x-ratelimit-limit-requests", &per_minute.to_string());
+    put(response, "x-ratelimit-remaining-requests", &standing.rate.remaining.to_string());
+    // One more request becomes possible after this long.
+    put(response, "x-ratelimit-reset-requests", &duration_text(u64::from(60_u32.div_ceil(per_minute))));
+    put(response, "x-ratelimit-limit-tokens", &standing.tokens_per_day.to_string());
+    put(response, "x-ratelimit-remaining-tokens", &standing.tokens_left.to_string());
+    let until_reset = u64::try_from(standing.day_ends.duration_since(now).as_secs()).unwrap_or(0);
+    put(response, "x-ratelimit-reset-tokens", &duration_text(until_reset));
+}
+
+/// A duration as OpenAI writes it in these headers: `7s`, `6m0s`, `13h5m0s`.
+fn duration_text(seconds: u64) -> String {
+    let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds}s"),
+        (0, _) => format!("{minutes}m{seconds}s"),
+        _ => format!("{hours}h{minutes}m{seconds}s"),
+    }
+}
+
+/// An event stream that no proxy may hold back.
+fn stream_response(frames: Receiver<Bytes>, open: OpenRequest, keep_alive: Duration) -> Response {
+    let body = stream::unfold((frames, open), move |(mut frames, open)| async move {
+        let frame = match tokio::time::timeout(keep_alive, frames.recv()).await {
+            Ok(frame) => frame?,
+            Err(_silent) => Bytes::from_static(KEEP_ALIVE),
+        };
+        Some((Ok::<_, std::convert::Infallible>(frame), (frames, open)))
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-cache"),
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    (headers, Body::from_stream(body)).into_response()
+}
+
+fn put(response: &mut Response, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(HeaderName::from_static(name), value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duration_text;
+
+    #[test]
+    fn durations_are_written_as_openai_does() {
+        let written = [0, 7, 59, 60, 360, 47_100].map(duration_text);
+        assert_eq!(written, ["0s", "7s", "59s", "1m0s", "6m0s", "13h5m0s"]);
+    }
+}

@@ -1,0 +1,151 @@
+//! The endpoints whose body is JSON: chat, Responses, embeddings, moderations.
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use providers::request::{ApiRequest, Endpoint};
+
+use super::answer::{OpenRequest, answer};
+use super::body::WholeBody;
+use super::error::ApiError;
+use super::{AppState, openapi};
+use crate::identity::Authenticated;
+
+/// Answers a conversation.
+///
+/// The request and the answer are OpenAI's, whichever vendor answers; with `stream: true` the answer is an event stream.
+#[utoipa::path(
+    post,
+    path = "/v1/chat/completions",
+    tag = "residents",
+    request_body = openapi::ChatCompletionRequest,
+    responses(
+        (status = 200, description = "The answer, in OpenAI's shape. With `stream: true`, `text/event-stream` of chunks that ends with `data: [DONE]`.", body = openapi::ChatCompletion,
+            headers(
+                ("x-passerelle-provider" = String, description = "Vendor that answered"),
+                ("x-passerelle-model" = String, description = "Model id the vendor returned"),
+                ("x-passerelle-host" = String, description = "Host called: `global`, `eu`"),
+                ("x-passerelle-cost-eur" = String, description = "Exact cost in euros (not on streams)"),
+                ("x-passerelle-dropped-params" = String, description = "Fields of the request that were left out"),
+                ("x-ratelimit-limit-requests" = String, description = "Requests per minute of this resident's plan"),
+                ("x-ratelimit-remaining-requests" = String, description = "Requests that may follow at once"),
+                ("x-ratelimit-reset-requests" = String, description = "After this long one more is possible: `7s`"),
+                ("x-ratelimit-limit-tokens" = String, description = "Tokens per day of this resident's plan"),
+                ("x-ratelimit-remaining-tokens" = String, description = "Of those, left beside what calls in progress hold"),
+                ("x-ratelimit-reset-tokens" = String, description = "After this long the day begins anew: `13h5m0s`"),
+            )),
+        (status = 400, description = "The request is wrong", body = openapi::ErrorBody),
+        (status = 401, description = "The key is missing, wrong or revoked", body = openapi::ErrorBody),
+        (status = 404, description = "Unknown model", body = openapi::ErrorBody),
+        (status = 413, description = "The body is too long", body = openapi::ErrorBody),
+        (status = 429, description = "`rate_limit_exceeded` (Retry-After says when) or `insufficient_quota` (do not retry)", body = openapi::ErrorBody),
+        (status = 502, description = "The vendor failed", body = openapi::ErrorBody),
+        (status = 503, description = "Out of service, or the town's envelope is spent", body = openapi::ErrorBody),
+        (status = 504, description = "The vendor did not answer in time", body = openapi::ErrorBody),
+    ),
+    security(("key" = []))
+)]
+pub(super) async fn chat_completions(
+    state: State<AppState>,
+    who: Authenticated,
+    headers: HeaderMap,
+    body: WholeBody,
+) -> Result<Response, ApiError> {
+    json_endpoint(state, who, headers, body, Endpoint::Chat).await
+}
+
+/// Answers a conversation in the shape of OpenAI's Responses.
+///
+/// Nothing is stored here: `previous_response_id`, `conversation` and `store: true` are refused. With `stream: true` the
+/// answer is an event stream of named events with sequence numbers.
+#[utoipa::path(
+    post,
+    path = "/v1/responses",
+    tag = "residents",
+    request_body = openapi::ResponsesRequest,
+    responses(
+        (status = 200, description = "The answer, as a Response. With `stream: true`, `text/event-stream` of events, the last of which holds the usage.", body = openapi::ResponseObject),
+        (status = 400, description = "The request is wrong, or needs something stored", body = openapi::ErrorBody),
+        (status = 401, description = "The key is missing, wrong or revoked", body = openapi::ErrorBody),
+        (status = 404, description = "Unknown model", body = openapi::ErrorBody),
+        (status = 429, description = "`rate_limit_exceeded` (Retry-After says when) or `insufficient_quota` (do not retry)", body = openapi::ErrorBody),
+        (status = 502, description = "The vendor failed", body = openapi::ErrorBody),
+        (status = 503, description = "Out of service, or the town's envelope is spent", body = openapi::ErrorBody),
+    ),
+    security(("key" = []))
+)]
+pub(super) async fn responses(
+    state: State<AppState>,
+    who: Authenticated,
+    headers: HeaderMap,
+    body: WholeBody,
+) -> Result<Response, ApiError> {
+    json_endpoint(state, who, headers, body, Endpoint::Responses).await
+}
+
+/// Vectors of texts, as numbers or base64.
+#[utoipa::path(
+    post,
+    path = "/v1/embeddings",
+    tag = "residents",
+    request_body = openapi::EmbeddingsRequest,
+    responses(
+        (status = 200, description = "One vector per text", body = openapi::EmbeddingList),
+        (status = 400, description = "The request is wrong", body = openapi::ErrorBody),
+        (status = 401, description = "The key is missing, wrong or revoked", body = openapi::ErrorBody),
+        (status = 404, description = "Unknown model", body = openapi::ErrorBody),
+        (status = 429, description = "`rate_limit_exceeded` or `insufficient_quota`", body = openapi::ErrorBody),
+        (status = 502, description = "The vendor failed", body = openapi::ErrorBody),
+    ),
+    security(("key" = []))
+)]
+pub(super) async fn embeddings(
+    state: State<AppState>,
+    who: Authenticated,
+    headers: HeaderMap,
+    body: WholeBody,
+) -> Result<Response, ApiError> {
+    json_endpoint(state, who, headers, body, Endpoint::Embeddings).await
+}
+
+/// Whether texts are harmful, by category.
+#[utoipa::path(
+    post,
+    path = "/v1/moderations",
+    tag = "residents",
+    request_body = openapi::ModerationRequest,
+    responses(
+        (status = 200, description = "One verdict per text", body = openapi::Moderation),
+        (status = 400, description = "The request is wrong", body = openapi::ErrorBody),
+        (status = 401, description = "The key is missing, wrong or revoked", body = openapi::ErrorBody),
+        (status = 404, description = "Unknown model", body = openapi::ErrorBody),
+        (status = 429, description = "`rate_limit_exceeded` or `insufficient_quota`", body = openapi::ErrorBody),
+        (status = 502, description = "The vendor failed", body = openapi::ErrorBody),
+    ),
+    security(("key" = []))
+)]
+pub(super) async fn moderations(
+    state: State<AppState>,
+    who: Authenticated,
+    headers: HeaderMap,
+    body: WholeBody,
+) -> Result<Response, ApiError> {
+    json_endpoint(state, who, headers, body, Endpoint::Moderations).await
+}
+
+async fn json_endpoint(
+    State(state): State<AppState>,
+    who: Authenticated,
+    headers: HeaderMap,
+    body: WholeBody,
+    endpoint: Endpoint,
+) -> Result<Response, ApiError> {
+    let open = OpenRequest::open(&state)?;
+    let request = ApiRequest::parse(endpoint, &body.bytes);
+    answer(&state, who, &headers, request, body.received, open).await
+}
+
+/// Answers are never stored, so there is none to be fetched, cancelled or deleted.
+pub(super) async fn stored_response(_who: Authenticated) -> ApiError {
+    ApiError::not_stored()
+}
