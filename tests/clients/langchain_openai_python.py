@@ -78,13 +78,19 @@ def check_forced_call(vendor):
     expect(calls[0][1] == "adresse", f"called {calls[0][1]!r} instead of the function that was named")
 
 
+def check_call_over_chat(vendor):
+    """Unless told otherwise, this client goes over to the Responses API for gpt-6 models with tools."""
+    tools = model(vendor, use_responses_api=False).bind_tools(TOOLS, tool_choice="any", parallel_tool_calls=False)
+    check_calls(triples(tools.invoke(SAMPLES["tool_question"])))
+
+
 def check_call_and_result(vendor):
     question = HumanMessage(SAMPLES["tool_question"])
     asking = model(vendor).bind_tools(TOOLS, tool_choice="required", parallel_tool_calls=False).invoke([question])
     check_calls(triples(asking))
     result = ToolMessage(SAMPLES["tool_result"], tool_call_id=asking.tool_calls[0]["id"])
     answer = model(vendor).bind_tools(TOOLS).invoke([question, asking, result])
-    check_text(answer.content)
+    check_text(answer.text)
 
 
 def check_parallel_calls(vendor):
@@ -93,7 +99,7 @@ def check_parallel_calls(vendor):
     asking = tools.invoke([question])
     check_calls(triples(asking), 2)
     results = [ToolMessage(SAMPLES["tool_result"], tool_call_id=call["id"]) for call in asking.tool_calls]
-    check_text(tools.invoke([question, asking, *results]).content)
+    check_text(tools.invoke([question, asking, *results]).text)
 
 
 def check_streamed_calls(vendor):
@@ -177,7 +183,13 @@ def check_spent_quota(vendor):
 FEATURES = {
     "answer": [check_invoke, check_async_invoke],
     "stream": [check_streamed],
-    "tools": [check_forced_call, check_call_and_result, check_parallel_calls, check_streamed_calls],
+    "tools": [
+        check_forced_call,
+        check_call_over_chat,
+        check_call_and_result,
+        check_parallel_calls,
+        check_streamed_calls,
+    ],
     "schema": [check_json_schema, check_schema_by_function],
     "image": [check_image],
     "reasoning": [check_effort],
