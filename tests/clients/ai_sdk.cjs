@@ -133,13 +133,13 @@ function features({ provider, tellsMessages, usageInStreams, options }) {
 
   async function wrongKey(vendor) {
     const stranger = model(vendor, { apiKey: otherKey(TOWN.key) });
-    const error = await checkRaises(APICallError, () => ask(vendor, SAMPLES.question, { model: stranger }));
+    const error = await checkRaises(APICallError.isInstance, () => ask(vendor, SAMPLES.question, { model: stranger }));
     checkStatus(error, 401, "invalid_api_key");
   }
 
   async function unknownModel(vendor) {
     const nobody = provider()("no-such-model");
-    const error = await checkRaises(APICallError, () => ask(vendor, SAMPLES.question, { model: nobody }));
+    const error = await checkRaises(APICallError.isInstance, () => ask(vendor, SAMPLES.question, { model: nobody }));
     checkStatus(error, 404, "model_not_found");
   }
 
@@ -147,7 +147,7 @@ function features({ provider, tellsMessages, usageInStreams, options }) {
     const apiKey = TOWN.spent[vendor.name];
     const poor = model(vendor, { apiKey, baseURL: `${TOWN.counted}/v1` });
     // With the SDK's own retries: it does not know x-should-retry, and asks three times in all.
-    const error = await checkRaises(RetryError, () => ask(vendor, SAMPLES.question, { model: poor, maxRetries: 2 }));
+    const error = await checkRaises(RetryError.isInstance, () => ask(vendor, SAMPLES.question, { model: poor, maxRetries: 2 }));
     checkStatus(error.lastError, 429, "insufficient_quota");
     const calls = await countCalls(apiKey);
     expect(calls <= 3, `called ${calls} times`);

@@ -211,16 +211,16 @@ def check_calls(calls, count=1):
         check_fits(arguments, tools[name]["parameters"], name)
 
 
-def wav():
-    """Two seconds of a tone: what a simulator hears does not matter, that it is audio does."""
+def wav(seconds=2):
+    """A tone: what a simulator hears does not matter, that it is audio does."""
     rate = 16000
     file = io.BytesIO()
     with wave.open(file, "wb") as sound:
         sound.setnchannels(1)
         sound.setsampwidth(2)
         sound.setframerate(rate)
-        tone = (int(8000 * math.sin(math.tau * 440 * step / rate)) for step in range(2 * rate))
-        sound.writeframes(b"".join(struct.pack("<h", sample) for sample in tone))
+        tone = (int(8000 * math.sin(math.tau * 440 * step / rate)) for step in range(rate))
+        sound.writeframes(b"".join(struct.pack("<h", sample) for sample in tone) * seconds)
     return file.getvalue()
 
 

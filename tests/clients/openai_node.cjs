@@ -35,6 +35,7 @@ const Answer = z.object({
   delai_jours: z.number().int(),
 });
 
+const is = (kind) => (error) => error instanceof kind;
 const user = (content) => [{ role: "user", content }];
 const ask = (vendor, content, options = {}) =>
   client.chat.completions.create({ model: vendor.chat, messages: user(content), ...options });
@@ -44,6 +45,11 @@ const triples = (calls) =>
 function checkUsage(usage) {
   expect(usage, "no usage");
   checkSum(usage.prompt_tokens, usage.completion_tokens, usage.total_tokens);
+}
+
+function checkCode(error, code) {
+  expect(error.code === code, `code is ${error.code}`);
+  expect(error.requestID, "no request id");
 }
 
 async function plain(vendor) {
@@ -221,6 +227,15 @@ async function transcription(vendor) {
   checkText((await client.audio.transcriptions.create({ model: vendor.audio, file })).text);
 }
 
+// A refusal that leaves before a long upload has been read must still arrive: a connection that is closed under it shows
+// as "Connection error." here, and is tried again.
+async function wrongKeyAtUpload(vendor) {
+  const file = await toFile(wav(120), "annonce.wav", { type: "audio/wav" });
+  const stranger = client.withOptions({ apiKey: otherKey(TOWN.key) });
+  const call = () => stranger.audio.transcriptions.create({ model: vendor.audio, file });
+  checkCode(await checkRaises(is(AuthenticationError), call), "invalid_api_key");
+}
+
 async function list(vendor) {
   const ids = (await collect(client.models.list())).map((model) => model.id);
   expect(ids.includes(vendor.chat), `${vendor.chat} is not in the list`);
@@ -231,19 +246,14 @@ async function retrieve(vendor) {
   expect(model.id === vendor.chat, `id is ${model.id}`);
 }
 
-function checkCode(error, code) {
-  expect(error.code === code, `code is ${error.code}`);
-  expect(error.requestID, "no request id");
-}
-
 async function wrongKey(vendor) {
   const stranger = client.withOptions({ apiKey: otherKey(TOWN.key) });
   const options = { model: vendor.chat, messages: user(SAMPLES.question) };
-  checkCode(await checkRaises(AuthenticationError, () => stranger.chat.completions.create(options)), "invalid_api_key");
+  checkCode(await checkRaises(is(AuthenticationError), () => stranger.chat.completions.create(options)), "invalid_api_key");
 }
 
 async function unknownModel(vendor) {
-  const error = await checkRaises(NotFoundError, () => ask(vendor, SAMPLES.question, { model: "no-such-model" }));
+  const error = await checkRaises(is(NotFoundError), () => ask(vendor, SAMPLES.question, { model: "no-such-model" }));
   checkCode(error, "model_not_found");
 }
 
@@ -252,7 +262,7 @@ async function spentQuota(vendor) {
   // With the client's own retries.
   const poor = new OpenAI({ baseURL: COUNTED_URL, apiKey, timeout: TIMEOUT });
   const options = { model: vendor.chat, messages: user(SAMPLES.question) };
-  checkCode(await checkRaises(RateLimitError, () => poor.chat.completions.create(options)), "insufficient_quota");
+  checkCode(await checkRaises(is(RateLimitError), () => poor.chat.completions.create(options)), "insufficient_quota");
   const calls = await countCalls(apiKey);
   expect(calls === 1, `called ${calls} times, though the gateway said never to retry`);
 }
@@ -278,7 +288,7 @@ run(
     },
     embeddings: { "by default": embeddingsByDefault, "as floats": embeddingsAsFloats },
     moderations: { moderation },
-    audio: { transcription },
+    audio: { transcription, "wrong key at upload": wrongKeyAtUpload },
     models: { list, retrieve },
     errors: { "wrong key": wrongKey, "unknown model": unknownModel, "spent quota": spentQuota },
   },

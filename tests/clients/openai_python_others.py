@@ -10,10 +10,12 @@ from checks import (
     TOWN,
     Answer,
     check_calls,
+    check_raises,
     check_sum,
     check_text,
     check_vectors,
     expect,
+    other_key,
     wav,
 )
 
@@ -135,6 +137,16 @@ def check_transcription_by_whisper(vendor):
     check_text(heard.text)
 
 
+def check_wrong_key_at_upload(vendor):
+    """A refusal that leaves before a long upload has been read must still arrive."""
+    stranger = CLIENT.with_options(api_key=other_key(TOWN.key))
+    upload = ("annonce.wav", wav(seconds=120))
+    error = check_raises(
+        openai.AuthenticationError, lambda: stranger.audio.transcriptions.create(model=vendor.audio, file=upload)
+    )
+    expect(error.code == "invalid_api_key", f"code is {error.code!r}")
+
+
 FEATURES = {
     "responses": [
         check_response,
@@ -146,5 +158,5 @@ FEATURES = {
     ],
     "embeddings": [check_embeddings_by_default, check_embeddings_as_floats],
     "moderations": [check_moderation],
-    "audio": [check_transcription, check_transcription_by_whisper],
+    "audio": [check_transcription, check_transcription_by_whisper, check_wrong_key_at_upload],
 }

@@ -26,6 +26,8 @@ AT_ONCE = max(2, min(4, os.cpu_count() or 2))
 BOTH = ("openai", "mistral_ai")
 # File, vendors that it asks. The slow ones first.
 CLIENTS = {
+    "ai openai-compatible": ("ai_openai_compatible.cjs", BOTH),
+    "ai mistral": ("ai_mistral.cjs", BOTH),
     "langchain-openai": ("langchain_openai_python.py", BOTH),
     "langchain-mistralai": ("langchain_mistralai_python.py", BOTH),
     "pydantic-ai": ("pydantic_ai_python.py", BOTH),
@@ -33,8 +35,6 @@ CLIENTS = {
     "openai-python": ("openai_python.py", (*BOTH, "auto")),
     "mistralai": ("mistralai_python.py", BOTH),
     "openai-node": ("openai_node.cjs", BOTH),
-    "ai openai-compatible": ("ai_openai_compatible.cjs", BOTH),
-    "ai mistral": ("ai_mistral.cjs", BOTH),
 }
 SILENCE = {
     "LANGSMITH_TRACING": "false",
