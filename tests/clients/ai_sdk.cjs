@@ -4,11 +4,11 @@
 // It prints warnings of its own otherwise.
 globalThis.AI_SDK_LOG_WARNINGS = false;
 
-const { APICallError, Output, RetryError, embed, embedMany, generateText, jsonSchema, stepCountIs, streamText, tool } =
-  require("ai");
+const { APICallError, Output, RetryError, generateText, stepCountIs, streamText } = require("ai");
+const { embed, embedMany, jsonSchema, tool } = require("ai");
 const { z } = require("zod");
-const { SAMPLES, TOWN, checkCalls, checkFits, checkRaises, checkText, checkVectors, countCalls, expect, otherKey, png } =
-  require("./checks.cjs");
+const { SAMPLES, TOWN, countCalls, expect, otherKey, png } = require("./checks.cjs");
+const { checkCalls, checkFits, checkRaises, checkText, checkVectors } = require("./checks.cjs");
 
 const Answer = z.object({
   titre: z.string(),
@@ -147,7 +147,8 @@ function features({ provider, tellsMessages, usageInStreams, options }) {
     const apiKey = TOWN.spent[vendor.name];
     const poor = model(vendor, { apiKey, baseURL: `${TOWN.counted}/v1` });
     // With the SDK's own retries: it does not know x-should-retry, and asks three times in all.
-    const error = await checkRaises(RetryError.isInstance, () => ask(vendor, SAMPLES.question, { model: poor, maxRetries: 2 }));
+    const call = () => ask(vendor, SAMPLES.question, { model: poor, maxRetries: 2 });
+    const error = await checkRaises(RetryError.isInstance, call);
     checkStatus(error.lastError, 429, "insufficient_quota");
     const calls = await countCalls(apiKey);
     expect(calls <= 3, `called ${calls} times`);

@@ -191,7 +191,9 @@ def check_fits(value, schema, place="value"):
     if kind is dict:
         missing = set(schema["required"]) - set(value)
         extra = set(value) - set(schema["properties"])
-        expect(not missing and not extra, f"{place} lacks {missing or 'nothing'} and has too much: {extra or 'nothing'}")
+        expect(
+            not missing and not extra, f"{place} lacks {missing or 'nothing'} and has too much: {extra or 'nothing'}"
+        )
         for name, part in value.items():
             check_fits(part, schema["properties"][name], f"{place}.{name}")
     if kind is list:

@@ -138,7 +138,10 @@ def check_tool_without_description(vendor):
     called = []
     bare = llm.Tool(name="lieux", input_schema={"type": "object", "properties": {}}, implementation=lambda: "annexe")
     chain = model(vendor).chain(
-        SAMPLES["tool_question"], tools=[bare], stream=False, after_call=lambda _tool, call, _result: called.append(call)
+        SAMPLES["tool_question"],
+        tools=[bare],
+        stream=False,
+        after_call=lambda _tool, call, _result: called.append(call),
     )
     check_text(chain.text())
     expect([call.name for call in called] == ["lieux"], f"called {called}")

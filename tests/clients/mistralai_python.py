@@ -4,7 +4,6 @@ import json
 
 from mistralai.client import Mistral
 from mistralai.client.errors import SDKError
-from mistralai.client.utils import BackoffStrategy, RetryConfig
 
 from checks import (
     QUESTION,
@@ -120,9 +119,7 @@ def check_streamed_calls(vendor):
 
 def check_json_schema(vendor):
     schema = {"name": "demarche", "strict": True, "schema": SCHEMA}
-    answer = ask(
-        SAMPLES["schema_question"], vendor, response_format={"type": "json_schema", "json_schema": schema}
-    )
+    answer = ask(SAMPLES["schema_question"], vendor, response_format={"type": "json_schema", "json_schema": schema})
     Answer.model_validate_json(answer.choices[0].message.content)
 
 
@@ -206,9 +203,7 @@ def check_unknown_model(_vendor):
 
 def check_spent_quota(vendor):
     client = Mistral(server_url=TOWN.counted, api_key=TOWN.spent[vendor.name], timeout_ms=TIMEOUT * 1000)
-    error = check_never_retried(
-        vendor, SDKError, lambda: client.chat.complete(model=vendor.chat, messages=MESSAGES)
-    )
+    error = check_never_retried(vendor, SDKError, lambda: client.chat.complete(model=vendor.chat, messages=MESSAGES))
     check_status(error, 429, "insufficient_quota")
 
 

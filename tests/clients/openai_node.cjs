@@ -227,8 +227,8 @@ async function transcription(vendor) {
   checkText((await client.audio.transcriptions.create({ model: vendor.audio, file })).text);
 }
 
-// A refusal that leaves before a long upload has been read must still arrive: a connection that is closed under it shows
-// as "Connection error." here, and is tried again.
+// A refusal that leaves before a long upload has been read must still arrive: a connection that is closed under it
+// shows as "Connection error." here, and is tried again.
 async function wrongKeyAtUpload(vendor) {
   const file = await toFile(wav(120), "annonce.wav", { type: "audio/wav" });
   const stranger = client.withOptions({ apiKey: otherKey(TOWN.key) });
@@ -249,12 +249,13 @@ async function retrieve(vendor) {
 async function wrongKey(vendor) {
   const stranger = client.withOptions({ apiKey: otherKey(TOWN.key) });
   const options = { model: vendor.chat, messages: user(SAMPLES.question) };
-  checkCode(await checkRaises(is(AuthenticationError), () => stranger.chat.completions.create(options)), "invalid_api_key");
+  const call = () => stranger.chat.completions.create(options);
+  checkCode(await checkRaises(is(AuthenticationError), call), "invalid_api_key");
 }
 
 async function unknownModel(vendor) {
-  const error = await checkRaises(is(NotFoundError), () => ask(vendor, SAMPLES.question, { model: "no-such-model" }));
-  checkCode(error, "model_not_found");
+  const call = () => ask(vendor, SAMPLES.question, { model: "no-such-model" });
+  checkCode(await checkRaises(is(NotFoundError), call), "model_not_found");
 }
 
 async function spentQuota(vendor) {
@@ -262,7 +263,8 @@ async function spentQuota(vendor) {
   // With the client's own retries.
   const poor = new OpenAI({ baseURL: COUNTED_URL, apiKey, timeout: TIMEOUT });
   const options = { model: vendor.chat, messages: user(SAMPLES.question) };
-  checkCode(await checkRaises(is(RateLimitError), () => poor.chat.completions.create(options)), "insufficient_quota");
+  const call = () => poor.chat.completions.create(options);
+  checkCode(await checkRaises(is(RateLimitError), call), "insufficient_quota");
   const calls = await countCalls(apiKey);
   expect(calls === 1, `called ${calls} times, though the gateway said never to retry`);
 }

@@ -174,9 +174,7 @@ def check_streamed_calls(vendor):
 
 def check_json_schema(vendor):
     schema = {"name": "demarche", "strict": True, "schema": SCHEMA}
-    answer = ask(
-        SAMPLES["schema_question"], vendor, response_format={"type": "json_schema", "json_schema": schema}
-    )
+    answer = ask(SAMPLES["schema_question"], vendor, response_format={"type": "json_schema", "json_schema": schema})
     Answer.model_validate_json(answer.choices[0].message.content)
     expect(answer.choices[0].finish_reason == "stop", f"finish_reason is {answer.choices[0].finish_reason!r}")
 

@@ -37,7 +37,11 @@ warnings.simplefilter("ignore")
 
 def provider(key=TOWN.key, url=BASE_URL, retries=0, compatible=True):
     client = openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=retries, timeout=TIMEOUT)
-    return OpenAICompatibleProvider("passerelle", openai_client=client) if compatible else OpenAIProvider(openai_client=client)
+    return (
+        OpenAICompatibleProvider("passerelle", openai_client=client)
+        if compatible
+        else OpenAIProvider(openai_client=client)
+    )
 
 
 def chat(vendor, **options):

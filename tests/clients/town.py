@@ -74,7 +74,17 @@ def expect(holds, message):
 
 def without_settings(environment):
     """The environment without what would steer the gateway or a client elsewhere."""
-    foreign = ("OPENAI_", "MISTRAL_", "PASSERELLE__", "LANGCHAIN_", "LANGSMITH_", "LLM_", "AI_", "OTEL_", "PYDANTIC_AI_")
+    foreign = (
+        "OPENAI_",
+        "MISTRAL_",
+        "PASSERELLE__",
+        "LANGCHAIN_",
+        "LANGSMITH_",
+        "LLM_",
+        "AI_",
+        "OTEL_",
+        "PYDANTIC_AI_",
+    )
     kept = {name: value for name, value in environment.items() if not name.startswith(foreign)}
     # Where a proxy is set, calls to this machine must not go through it.
     kept["NO_PROXY"] = kept["no_proxy"] = "127.0.0.1,localhost"
