@@ -67,12 +67,19 @@ impl EmbeddingsRequest {
         UsageBound { input_tokens: text_bound(self.body_bytes), ..UsageBound::default() }
     }
 
-    /// The body for OpenAI and compatible hosts.
+    /// The body for OpenAI, whose published request has no other fields than these.
     pub(crate) fn openai_body(&self, context: &CallContext<'_>, dropped: &mut Vec<String>) -> Map<String, Value> {
         let mut body = self.common(context);
         if let Some(dimensions) = self.dimensions {
             body.insert("dimensions".into(), dimensions.into());
         }
+        dropped.extend(self.rest.iter().filter(|(_, value)| !value.is_null()).map(|(key, _)| key.clone()));
+        body
+    }
+
+    /// The body for a compatible host, which may have fields of its own.
+    pub(crate) fn compatible_body(&self, context: &CallContext<'_>, dropped: &mut Vec<String>) -> Map<String, Value> {
+        let mut body = self.openai_body(context, &mut Vec::new());
         for (key, value) in self.rest.iter().filter(|(_, value)| !value.is_null()) {
             if WITHHELD.contains(&key.as_str()) {
                 dropped.push(key.clone());

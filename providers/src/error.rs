@@ -165,9 +165,36 @@ impl ErrorBody {
         serde_json::from_slice::<Value>(body).map(|value| Self::from_value(&value)).unwrap_or_default()
     }
 
+    /// What the words of the body say by themselves, whatever the status: vendors use the same ones in events, which
+    /// have none.
+    pub fn kind_by_words(&self) -> Option<ErrorKind> {
+        let code = self.code.as_deref().unwrap_or_default();
+        let kind = self.kind.as_deref().unwrap_or_default();
+        let says = |part: &str| self.message.as_deref().is_some_and(|message| message.contains(part));
+        let either = |names: &[&str]| names.contains(&code) || names.contains(&kind);
+        if either(&["insufficient_quota", "credit_balance_exhausted"]) {
+            Some(ErrorKind::QuotaExhausted)
+        } else if either(&["3505", "service_tier_capacity_exceeded", "server_is_overloaded"]) {
+            Some(ErrorKind::Overloaded)
+        } else if either(&["rate_limit_exceeded", "rate_limited", "1300"]) {
+            Some(ErrorKind::RateLimited)
+        } else if either(&["context_length_exceeded", "exceed_context_size_error"])
+            || says("maximum context length")
+            || says("exceeds the available context size")
+        {
+            Some(ErrorKind::ContextLength)
+        } else {
+            None
+        }
+    }
+
     /// Reads an error object, wrapped in `error` or not.
     pub fn from_value(value: &Value) -> Self {
-        let inner = value.get("error").filter(|error| error.is_object() || error.is_string()).unwrap_or(value);
+        // A code in `error` beside a sentence in `message` is a code.
+        let is_code =
+            value.get("error").is_some_and(Value::is_string) && value.get("message").is_some_and(Value::is_string);
+        let inner = value.get("error").filter(|error| error.is_object() || (error.is_string() && !is_code));
+        let inner = inner.unwrap_or(value);
         if let Some(text) = inner.as_str() {
             return Self { message: Some(text.to_owned()), ..Self::default() };
         }
@@ -177,6 +204,7 @@ impl ErrorBody {
             Value::Number(number) => Some(number.to_string()),
             _ => None,
         });
+        let code = code.or_else(|| inner.get("error").and_then(Value::as_str).map(str::to_owned));
         let (message, location) = ["message", "detail"].iter().find_map(|key| sentence(inner.get(*key)?)).unzip();
         Self { message, kind: text("type"), code, param: text("param").or(location.flatten()) }
     }

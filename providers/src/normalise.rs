@@ -8,7 +8,7 @@ mod calls;
 mod chunks;
 mod whole;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::usage::ReportedUsage;
 
@@ -78,23 +78,34 @@ pub(crate) fn finish_reason(reason: &str, functions: bool) -> &'static str {
     }
 }
 
+/// The tiers that OpenAI's clients know.
+const SERVICE_TIERS: &[&str] = &["auto", "default", "flex", "scale", "priority", "fast"];
+
 /// OpenAI names the tier at the top and calls the standard one `default`; Mistral names it inside the usage.
 fn service_tier(answer: &Value, usage: Option<&ReportedUsage>) -> Option<String> {
     let top = answer.get("service_tier").and_then(Value::as_str);
     let tier = top.or_else(|| usage?.service_tier.as_deref())?;
-    Some(if tier == "standard" { "default" } else { tier }.to_owned())
+    let tier = if tier == "standard" { "default" } else { tier };
+    SERVICE_TIERS.contains(&tier).then(|| tier.to_owned())
 }
 
-/// The usage without what OpenAI's shape does not have.
+/// The usage in OpenAI's words, with those parts that the vendor told apart: what it did not say is not zero.
 pub(crate) fn client_usage(usage: &ReportedUsage) -> Value {
     let tokens = &usage.usage;
-    json!({
-        "prompt_tokens": tokens.input_tokens(),
-        "completion_tokens": tokens.output_tokens(),
-        "total_tokens": tokens.total_tokens(),
-        "prompt_tokens_details": {"cached_tokens": tokens.input_cached, "audio_tokens": tokens.input_audio},
-        "completion_tokens_details": {"reasoning_tokens": tokens.reasoning, "audio_tokens": 0, "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0},
-    })
+    let mut input = Map::from_iter([("cached_tokens".to_owned(), tokens.input_cached.into())]);
+    if tokens.input_audio > 0 {
+        input.insert("audio_tokens".into(), tokens.input_audio.into());
+    }
+    let mut out = Map::from_iter([
+        ("prompt_tokens".to_owned(), tokens.input_tokens().into()),
+        ("completion_tokens".to_owned(), tokens.output_tokens().into()),
+        ("total_tokens".to_owned(), tokens.total_tokens().into()),
+        ("prompt_tokens_details".to_owned(), input.into()),
+    ]);
+    if tokens.reasoning > 0 {
+        out.insert("completion_tokens_details".into(), json!({"reasoning_tokens": tokens.reasoning}));
+    }
+    out.into()
 }
 
 /// Takes the prefix off the beginning of a text that comes in pieces.

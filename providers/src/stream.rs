@@ -50,6 +50,8 @@ pub(crate) struct Decoded {
     pub(crate) bytes: Bytes,
     pub(crate) visible_chars: u64,
     pub(crate) has_content: bool,
+    /// How many choices ended in it.
+    pub(crate) finished: u64,
     /// The stream is over: the client has its last event.
     pub(crate) done: bool,
 }
@@ -72,8 +74,12 @@ pub struct AnswerStream {
     splitter: FrameSplitter,
     reader: Box<dyn FrameReader>,
     facts: AnswerFacts,
+    /// Choices of which the vendor has not said yet how they ended.
+    open_choices: u64,
     /// The client's last event was passed on.
     done: bool,
+    /// The vendor's body has come to its end: it must not be asked again.
+    body_ended: bool,
     ended: bool,
 }
 
@@ -83,9 +89,23 @@ pub const DONE_FRAME: &[u8] = b"data: [DONE]\n\n";
 const END_GRACE: Duration = Duration::from_millis(20);
 
 impl AnswerStream {
-    pub(crate) fn new(body: BodyStream, reader: Box<dyn FrameReader>, upstream_request_id: Option<String>) -> Self {
+    pub(crate) fn new(
+        body: BodyStream,
+        reader: Box<dyn FrameReader>,
+        choices: u64,
+        upstream_request_id: Option<String>,
+    ) -> Self {
         let facts = AnswerFacts { upstream_request_id, ..AnswerFacts::default() };
-        Self { body, splitter: FrameSplitter::new(), reader, facts, done: false, ended: false }
+        Self {
+            body,
+            splitter: FrameSplitter::new(),
+            reader,
+            facts,
+            open_choices: choices,
+            done: false,
+            body_ended: false,
+            ended: false,
+        }
     }
 
     /// What is known so far.
@@ -93,10 +113,10 @@ impl AnswerStream {
         &self.facts
     }
 
-    /// True once the vendor has said how the answer ended: what comes after a terminal event is not needed, and a
+    /// True once the vendor has said how every choice ended: what comes after a terminal event is not needed, and a
     /// client that leaves then has had its answer.
     pub fn is_complete(&self) -> bool {
-        self.done || self.facts.finish_reason.is_some()
+        self.done || self.open_choices == 0
     }
 
     /// The event that tells the client of `error`, in the form its protocol has for it.
@@ -121,8 +141,10 @@ impl AnswerStream {
     async fn advance(&mut self) -> Option<Result<Piece, ProviderError>> {
         loop {
             if self.done {
-                // The client already has everything; only the connection profits.
-                let _end = tokio::time::timeout(END_GRACE, self.body.next()).await;
+                if !self.body_ended {
+                    // The client already has everything; only the connection profits.
+                    let _end = tokio::time::timeout(END_GRACE, self.body.next()).await;
+                }
                 return None;
             }
             match self.splitter.next_frame() {
@@ -134,10 +156,16 @@ impl AnswerStream {
                 Ok(None) => {}
                 Err(error) => return Some(Err(ProviderError::new(ErrorKind::Protocol, error.to_string()))),
             }
+            if self.body_ended {
+                return self.at_end();
+            }
             match self.body.next().await {
                 Some(Ok(bytes)) => self.splitter.push(bytes),
                 Some(Err(error)) => return Some(Err(error)),
-                None => return self.at_end(),
+                None => {
+                    self.body_ended = true;
+                    return self.at_end();
+                }
             }
         }
     }
@@ -149,6 +177,7 @@ impl AnswerStream {
         }
         let decoded = self.reader.read(frame, &mut self.facts)?;
         self.done |= decoded.done;
+        self.open_choices = self.open_choices.saturating_sub(decoded.finished);
         self.facts.output_chars += decoded.visible_chars;
         let piece =
             Piece { bytes: decoded.bytes, visible_chars: decoded.visible_chars, has_content: decoded.has_content };
@@ -156,22 +185,32 @@ impl AnswerStream {
     }
 
     fn at_end(&mut self) -> Option<Result<Piece, ProviderError>> {
-        if let Some(frame) = self.splitter.finish() {
-            match self.read(&frame) {
-                Ok(Some(piece)) => return Some(Ok(piece)),
-                Ok(None) => {}
-                Err(error) => return Some(Err(error)),
-            }
-        }
+        let cut = || Some(Err(ProviderError::new(ErrorKind::Cut, "The vendor's stream ended before its answer did.")));
+        let last = match self.splitter.finish().map(|frame| self.read(&frame)) {
+            None => None,
+            Some(Ok(piece)) => piece,
+            // Half a frame is no frame.
+            Some(Err(error)) if error.kind == ErrorKind::Protocol => return cut(),
+            Some(Err(error)) => return Some(Err(error)),
+        };
         if self.done {
-            return None;
+            return last.map(Ok);
         }
-        if self.facts.finish_reason.is_none() {
-            return Some(Err(ProviderError::new(ErrorKind::Cut, "The vendor's stream ended before its answer did.")));
+        if !self.is_complete() {
+            return match last {
+                // What it holds is given first; the next call finds the stream cut.
+                Some(piece) => Some(Ok(piece)),
+                None => cut(),
+            };
         }
         // The answer is whole, only the marker is missing.
         self.done = true;
-        Some(Ok(Piece { bytes: self.reader.end(&self.facts), visible_chars: 0, has_content: false }))
+        let end = self.reader.end(&self.facts);
+        let piece = match last {
+            Some(piece) => Piece { bytes: [piece.bytes, end].concat().into(), ..piece },
+            None => Piece { bytes: end, visible_chars: 0, has_content: false },
+        };
+        Some(Ok(piece))
     }
 }
 
@@ -206,14 +245,9 @@ pub(crate) fn failure_in(value: &Value) -> Option<ProviderError> {
 /// An error event in the middle of a stream. It has no status, so it counts as possibly billed.
 pub(crate) fn error_event(value: &Value) -> ProviderError {
     let body = ErrorBody::from_value(value);
-    ProviderError {
-        param: body.param,
-        code: body.code,
-        ..ProviderError::new(
-            ErrorKind::Server,
-            body.message.unwrap_or_else(|| "The vendor failed in the middle of its answer.".to_owned()),
-        )
-    }
+    let kind = body.kind_by_words().unwrap_or(ErrorKind::Server);
+    let message = body.message.unwrap_or_else(|| "The vendor failed in the middle of its answer.".to_owned());
+    ProviderError { param: body.param, code: body.code, ..ProviderError::new(kind, message) }
 }
 
 /// A frame or an answer that cannot be read.

@@ -70,13 +70,13 @@ fn field(
         // Mistral wants more than zero; zero means "the default" to those who send it.
         "top_p" if value.as_f64() == Some(0.0) => return Ok(()),
         "top_p" => (key, value.clone()),
-        "seed" => ("random_seed", json!(value.as_i64().unwrap_or_default().unsigned_abs())),
+        "seed" => ("random_seed", seed(value)),
         "tools" => match tools::tools(value)? {
             Some(tools) => (key, tools),
             None => return Ok(()),
         },
         "tool_choice" => (key, tools::tool_choice(value)?),
-        "response_format" => (key, response_format(value)?),
+        "response_format" => (key, response_format(value)),
         "prediction" => (key, prediction(value)),
         "reasoning_effort" if context.model.reasoning => (key, effort(value)),
         "reasoning_effort" if value == "none" => return Ok(()),
@@ -111,6 +111,12 @@ fn unsupported(key: &str) -> InvalidRequest {
     InvalidRequest::unsupported(key, format!("`{key}` is not supported with this model."))
 }
 
+/// A seed of zero or more; a decimal without a fraction is whole to JSON.
+fn seed(value: &Value) -> Value {
+    let magnitude = value.as_i64().map(i64::unsigned_abs).or_else(|| value.as_u64());
+    magnitude.or_else(|| format!("{:.0}", value.as_f64()?.abs()).parse().ok()).unwrap_or_default().into()
+}
+
 /// Mistral's scale has no `max`.
 fn effort(value: &Value) -> Value {
     if value == "max" { "xhigh".into() } else { value.clone() }
@@ -125,21 +131,18 @@ fn prediction(value: &Value) -> Value {
 }
 
 /// The form of the answer, with the parts that Mistral requires and no others.
-fn response_format(value: &Value) -> Result<Value, InvalidRequest> {
+fn response_format(value: &Value) -> Value {
     let mut format = Map::from_iter([("type".to_owned(), value.get("type").cloned().unwrap_or_else(|| "text".into()))]);
     if let Some(wanted) = value.get("json_schema").filter(|wanted| !wanted.is_null()) {
-        let schema = wanted.get("schema").filter(|schema| schema.is_object());
-        if schema.is_none() {
-            let text = "This model needs the `schema` of a `json_schema`.";
-            return Err(InvalidRequest::new("response_format.json_schema.schema", text));
-        }
         let mut kept = wanted.as_object().cloned().unwrap_or_default();
         kept.retain(|key, value| {
             ["name", "description", "schema", "strict"].contains(&key.as_str()) && !value.is_null()
         });
+        // Without a schema any object will do.
+        kept.entry("schema").or_insert_with(|| json!({"type": "object"}));
         format.insert("json_schema".to_owned(), kept.into());
     }
-    Ok(format.into())
+    format.into()
 }
 #[cfg(test)]
 mod tests {

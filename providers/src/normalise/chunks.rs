@@ -130,6 +130,7 @@ impl ChunkTranslator {
             }
             let reason = finish_reason(reason, self.shape.functions);
             sink(self.chunk(chunk, &json!([choice_of(index, &json!({}), Some(reason))]), Value::Null));
+            decoded.finished += 1;
             facts.finish_reason = Some(reason.to_owned());
         }
         Ok(())

@@ -89,6 +89,11 @@ fn common_fields(
             "prompt_cache_key" => drop(body.insert(key.clone(), context.cache_key(value))),
             "tool_choice" if value == "any" => drop(body.insert(key.clone(), "required".into())),
             "tools" if value.as_array().is_some_and(Vec::is_empty) => {}
+            "tools" => {
+                let tools = value.as_array().into_iter().flatten().map(|tool| without_nulls(tool, "function"));
+                body.insert(key.clone(), tools.collect());
+            }
+            "response_format" => drop(body.insert(key.clone(), without_nulls(value, "json_schema"))),
             _ => drop(body.insert(key.clone(), value.clone())),
         }
     }
@@ -98,6 +103,15 @@ fn common_fields(
         body.shift_remove("parallel_tool_calls");
     }
     Ok(body)
+}
+
+/// An object without the nulls of one of its parts: some clients write them where OpenAI wants a value or nothing.
+fn without_nulls(object: &Value, part: &str) -> Value {
+    let mut object = object.clone();
+    if let Some(part) = object.get_mut(part).and_then(Value::as_object_mut) {
+        part.retain(|_, value| !value.is_null());
+    }
+    object
 }
 
 fn message(index: usize, message: &Map<String, Value>, dropped: &mut Vec<String>) -> Result<Value, InvalidRequest> {

@@ -68,6 +68,7 @@ impl Chunk<'_> {
             known && numbered && choice.delta.reasoning.is_none()
         });
         let usage_apart = self.choices.is_empty() || self.usage.is_none();
+        let usage_apart = usage_apart && !has_null_details(self.usage.as_ref());
         self.error.is_none() && choices_fit && usage_apart
     }
 }
@@ -103,6 +104,7 @@ impl ChatReader {
             let calls = delta.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty());
             decoded.has_content |= !visible.is_empty() || reasoning || calls || delta.function_call.is_some();
             if let Some(reason) = &choice.finish_reason {
+                decoded.finished += 1;
                 facts.finish_reason = Some(reason.clone().into_owned());
             }
         }
@@ -175,7 +177,9 @@ impl FrameReader for ChatReader {
 /// The frame as it came, or its data alone when it carries fields that break clients (`id:` above all).
 fn forwarded(frame: &Frame, data: &[u8]) -> Bytes {
     if frame.has_extra_fields() || !frame.raw.ends_with(b"\n\n") {
-        return data_frame(data);
+        // A line end within JSON is space; in an event it would begin another field.
+        let line: Vec<u8> = data.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }).collect();
+        return data_frame(&line);
     }
     frame.raw.clone()
 }
@@ -195,11 +199,18 @@ fn is_in_shape(answer: &Value) -> bool {
     answer.get("choices").and_then(Value::as_array).into_iter().flatten().all(|choice| {
         let message = choice.get("message");
         let has_list = message.is_some_and(|message| message.get("content").is_some_and(Value::is_array));
-        let no_refusal = message.is_some_and(|message| message.get("refusal").is_none());
+        let complete =
+            message.is_some_and(|message| message.get("refusal").is_some()) && choice.get("logprobs").is_some();
         let reason = choice.get("finish_reason").and_then(Value::as_str);
         let known = reason.is_some_and(|reason| FINISH_REASONS.contains(&reason));
-        !has_list && !no_refusal && known
-    })
+        !has_list && complete && known
+    }) && !has_null_details(answer.get("usage"))
+}
+
+/// Whether a usage has details that are null, where OpenAI's clients want an object or nothing.
+fn has_null_details(usage: Option<&Value>) -> bool {
+    let details = ["prompt_tokens_details", "completion_tokens_details"];
+    usage.is_some_and(|usage| details.iter().any(|key| usage.get(*key).is_some_and(Value::is_null)))
 }
 
 /// What the ledger needs of a chat answer in OpenAI's shape.

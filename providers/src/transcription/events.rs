@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::answer::token_usage;
 use crate::error::ProviderError;
 use crate::sse::Frame;
-use crate::stream::{AnswerFacts, DONE_FRAME, Decoded, FrameReader, data_frame, error_event, error_frame, unreadable};
+use crate::stream::{AnswerFacts, Decoded, FrameReader, data_frame, error_event, error_frame, unreadable};
 use crate::usage::ReportedUsage;
 
 /// One event, read; `None` for comments and the end marker, which need no reading.
@@ -32,6 +32,7 @@ fn note(event: &Value, facts: &mut AnswerFacts, done: bool, delta: &str) -> Deco
         facts.response_model = event.get("model").and_then(Value::as_str).map(str::to_owned);
     }
     Decoded {
+        finished: u64::from(done),
         visible_chars: u64::try_from(delta.chars().count()).unwrap_or(u64::MAX),
         has_content: !delta.is_empty(),
         ..Decoded::default()
@@ -44,7 +45,7 @@ pub(crate) struct OpenaiEvents;
 impl FrameReader for OpenaiEvents {
     fn read(&mut self, frame: &Frame, facts: &mut AnswerFacts) -> Result<Decoded, ProviderError> {
         if is_done_marker(frame) {
-            return Ok(Decoded { bytes: Bytes::from_static(DONE_FRAME), done: true, ..Decoded::default() });
+            return Ok(Decoded { bytes: frame.raw.clone(), done: true, ..Decoded::default() });
         }
         let Some(event) = event(frame)? else { return Ok(Decoded::default()) };
         let text = |key: &str| event.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -54,7 +55,7 @@ impl FrameReader for OpenaiEvents {
     }
 
     fn end(&mut self, _facts: &AnswerFacts) -> Bytes {
-        Bytes::from_static(DONE_FRAME)
+        Bytes::new()
     }
 
     fn failure(&mut self, error: &ProviderError) -> Bytes {
@@ -68,7 +69,7 @@ pub(crate) struct MistralEvents;
 impl FrameReader for MistralEvents {
     fn read(&mut self, frame: &Frame, facts: &mut AnswerFacts) -> Result<Decoded, ProviderError> {
         if is_done_marker(frame) {
-            return Ok(Decoded { bytes: Bytes::from_static(DONE_FRAME), done: true, ..Decoded::default() });
+            return Ok(Decoded { done: true, ..Decoded::default() });
         }
         let Some(event) = event(frame)? else { return Ok(Decoded::default()) };
         let text = |key: &str| event.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -95,7 +96,7 @@ impl FrameReader for MistralEvents {
     }
 
     fn end(&mut self, _facts: &AnswerFacts) -> Bytes {
-        Bytes::from_static(DONE_FRAME)
+        Bytes::new()
     }
 
     fn failure(&mut self, error: &ProviderError) -> Bytes {

@@ -53,6 +53,7 @@ pub struct Encoded {
     pub stream: bool,
     /// Names of the client's fields that were left out.
     pub dropped: Vec<String>,
+    choices: u64,
     reader: Reader,
 }
 
@@ -104,7 +105,8 @@ pub fn encode(dialect: Dialect, request: &ApiRequest, context: &CallContext<'_>)
         ApiRequest::Embeddings(embeddings) => {
             let body = match dialect {
                 Dialect::Mistral => embeddings.mistral_body(context, &mut dropped)?,
-                Dialect::Openai | Dialect::Compatible => embeddings.openai_body(context, &mut dropped),
+                Dialect::Openai => embeddings.openai_body(context, &mut dropped),
+                Dialect::Compatible => embeddings.compatible_body(context, &mut dropped),
             };
             ("/embeddings", json(body), Reader::Embeddings(embeddings.reader(context)))
         }
@@ -116,7 +118,7 @@ pub fn encode(dialect: Dialect, request: &ApiRequest, context: &CallContext<'_>)
         }
         ApiRequest::Transcription(transcription) => transcription_call(dialect, transcription, context, &mut dropped)?,
     };
-    Ok(Encoded { path, body, stream: request.is_stream(), dropped, reader })
+    Ok(Encoded { path, body, stream: request.is_stream(), dropped, choices: request.choices(), reader })
 }
 
 type Call = (&'static str, UpstreamBody, Reader);
@@ -186,6 +188,7 @@ impl Encoded {
             body: UpstreamBody::Json(body),
             stream,
             dropped: Vec::new(),
+            choices: 1,
             reader: Reader::OpenaiChat(Shape { include_usage: true, ..Shape::default() }),
         }
     }
@@ -238,7 +241,7 @@ impl Encoded {
             // Neither is ever streamed; whatever comes is read as chat and found wanting.
             Reader::Embeddings(_) | Reader::Moderation { .. } => Box::new(openai::ChatReader::new(Shape::default())),
         };
-        AnswerStream::new(body, reader, upstream_request_id)
+        AnswerStream::new(body, reader, self.choices, upstream_request_id)
     }
 }
 
@@ -337,6 +340,8 @@ struct ResponseEvents {
     reader: NativeReader,
     /// Number of the last event: a failure of ours comes after it.
     events: u64,
+    /// The vendor's own word of its failure.
+    failed: Option<Bytes>,
 }
 
 impl FrameReader for ResponseEvents {
@@ -352,9 +357,16 @@ impl FrameReader for ResponseEvents {
             *facts = AnswerFacts { output_chars: chars, upstream_request_id: request_id, ..native_facts(&self.reader) };
         }
         if let Some(error) = error {
+            self.failed = Some(frame.raw.clone());
             return Err(error);
         }
-        Ok(Decoded { bytes: frame.raw.clone(), visible_chars, has_content, done: terminal })
+        Ok(Decoded {
+            bytes: frame.raw.clone(),
+            visible_chars,
+            has_content,
+            finished: u64::from(terminal),
+            done: terminal,
+        })
     }
 
     fn end(&mut self, _facts: &AnswerFacts) -> Bytes {
@@ -362,6 +374,7 @@ impl FrameReader for ResponseEvents {
     }
 
     fn failure(&mut self, error: &ProviderError) -> Bytes {
-        EventWriter::error_event(self.events, &error.message, error.kind.label())
+        let own = || EventWriter::error_event(self.events, &error.message, error.kind.label());
+        self.failed.take().unwrap_or_else(own)
     }
 }

@@ -39,17 +39,16 @@ pub(crate) fn status_error(dialect: Dialect, status: StatusCode, headers: &Heade
 fn classify(dialect: Dialect, status: u16, body: &ErrorBody) -> ErrorKind {
     let code = body.code.as_deref().unwrap_or_default();
     let kind = body.kind.as_deref().unwrap_or_default();
-    let says = |part: &str| body.message.as_deref().is_some_and(|message| message.contains(part));
-    let spent = |name: &str| matches!(name, "insufficient_quota" | "credit_balance_exhausted");
+    let words = body.kind_by_words();
     match status {
         401 | 403 => ErrorKind::Auth,
         402 => ErrorKind::QuotaExhausted,
         404 => ErrorKind::ModelNotFound,
-        429 if spent(code) || spent(kind) => ErrorKind::QuotaExhausted,
-        429 if code == "3505" || kind == "service_tier_capacity_exceeded" => ErrorKind::Overloaded,
-        429 => ErrorKind::RateLimited,
+        429 => words
+            .filter(|kind| matches!(kind, ErrorKind::QuotaExhausted | ErrorKind::Overloaded))
+            .unwrap_or(ErrorKind::RateLimited),
         503 => ErrorKind::Overloaded,
-        400..500 if code == "context_length_exceeded" || says("maximum context length") => ErrorKind::ContextLength,
+        400..500 if words == Some(ErrorKind::ContextLength) => ErrorKind::ContextLength,
         400..500 if dialect == Dialect::Mistral && (code == "1500" || kind == "invalid_model") => {
             ErrorKind::ModelNotFound
         }

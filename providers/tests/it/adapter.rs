@@ -6,11 +6,14 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use providers::catalogue::{MISTRAL_TOML, Model, OPENAI_TOML, Operation, ProviderCatalogue};
-use providers::chat::{ChatRequest, InvalidRequest};
+use providers::chat::InvalidRequest;
 use providers::error::ProviderError;
+use providers::request::{ApiRequest, Endpoint};
 use providers::stream::AnswerFacts;
+use providers::transcription::TranscriptionRequest;
 use providers::transport::{BreakerSettings, Deadlines, TransportSettings};
-use providers::upstream::{CallContext, ChatCall, ChatReply, Upstream, encode};
+use providers::upload::Upload;
+use providers::upstream::{CallContext, Encoded, Reply as UpstreamReply, Upstream, encode};
 use providers::{Dialect, ProviderId};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -26,146 +29,6 @@ pub const ENDPOINTS: &[&str] = &["chat", "responses", "embeddings", "moderations
 pub const RESERVED_OUTPUT_TOKENS: u64 = 500;
 /// Day on which the shipped catalogue is read.
 const TODAY: &str = "2026-11-24";
-
-/// Fixtures whose expectation the adapters do not meet yet, and why.
-pub const WAITING: &[(&str, &str)] = &[
-    ("openai/chat_stream_no_done", "a stream without [DONE] panics: the body is polled again after its end"),
-    (
-        "openai/chat_stream_done_without_blank_line",
-        "a stream without [DONE] panics: the body is polled again after its end",
-    ),
-    ("mistral/chat_stream_no_done", "a stream without [DONE] panics: the body is polled again after its end"),
-    ("mistral/chat_stream_cut_last_text", "a stream without [DONE] panics: the body is polled again after its end"),
-    ("openai/chat_stream_cut_midframe", "a stream cut within a frame is reported as unreadable JSON, not as cut"),
-    ("mistral/chat_stream_cut_midframe", "a stream cut within a frame is reported as unreadable JSON, not as cut"),
-    (
-        "openai/chat_stream_n2_cut",
-        "with n = 2 a stream cut after the first finish reason counts as whole (and panics, as above)",
-    ),
-    (
-        "mistral/chat_stream_n2_cut",
-        "with n = 2 a stream cut after the first finish reason counts as whole (and panics, as above)",
-    ),
-    ("mistral/chat_stream_tools_fragments", "continuations of a tool call repeat id, type and name"),
-    (
-        "mistral/chat_stream_tools_null_id",
-        "continuations of a tool call repeat id, type and name; a new id without an index of its own does not open the next call",
-    ),
-    ("mistral/chat_stream_tools_no_index", "a new id without an index of its own does not open the next call"),
-    ("mistral/chat_stream_tools_index_zero", "another id at the index of an open call is merged into it"),
-    ("mistral/chat_stream_tools_later_pair", "two calls in one chunk are numbered from 0, whatever index they carry"),
-    ("mistral/chat_stream_tools_object_arguments", "arguments sent as an object reach the client as an object"),
-    ("mistral/chat_tools", "Mistral's index stays on the calls of a whole answer"),
-    ("mistral/chat_tools_parallel", "Mistral's index stays on the calls of a whole answer"),
-    ("mistral/chat_tools_with_text", "Mistral's index stays on the calls of a whole answer"),
-    ("mistral/chat_tools_object_arguments", "arguments sent as an object reach the client as an object"),
-    ("mistral/chat_tools_without_type", "a call without type reaches the client without one"),
-    ("mistral/chat_error_object", "an unwrapped error in a 200 loses its sentence ('no choices')"),
-    ("openai/chat_stream_error_first", "every error event is a server failure, whatever its code says"),
-    ("mistral/chat_stream_error_object", "every error event is a server failure, whatever its code says"),
-    ("compatible/chat_stream_llamacpp_error_event", "every error event is a server failure, whatever its code says"),
-    (
-        "compatible/chat_stream_error_after_text",
-        "an unwrapped error event of a compatible host is passed on as a chunk, and the answer counts as whole",
-    ),
-    ("compatible/error_400_llamacpp_context", "llama.cpp's words for a prompt that is too long are not known"),
-    ("compatible/error_422_model", "a code in `error` hides the sentence in `message`"),
-    (
-        "compatible/chat_vllm",
-        "what a compatible host leaves out (refusal, logprobs) is not added, its nulls are not taken out",
-    ),
-    (
-        "compatible/chat_vllm_tools",
-        "what a compatible host leaves out (refusal, logprobs) is not added, its nulls are not taken out",
-    ),
-    (
-        "compatible/chat_llamacpp",
-        "what a compatible host leaves out (refusal, logprobs) is not added, its nulls are not taken out",
-    ),
-    (
-        "compatible/chat_stream_vllm_reasoning",
-        "prompt_tokens_details: null is passed on; the published schema wants an object",
-    ),
-    ("compatible/chat_stream_two_data_lines", "an event of two data lines with CRLF leaves with its second line bare"),
-    ("requests/field_tools_description_null.openai", "a null where the published schema wants a text or nothing"),
-    ("requests/client_llm.openai", "a null where the published schema wants a text or nothing"),
-    (
-        "requests/field_response_format_json_schema_nulls.openai",
-        "a null where the published schema wants a text or nothing",
-    ),
-    ("requests/field_tools_mistral_web_search.openai", "Mistral's own tools are sent to others"),
-    ("requests/client_cursor_mixed_tools.openai", "flat tools are not nested"),
-    ("requests/field_tools_description_null.compatible", "a null where the published schema wants a text or nothing"),
-    ("requests/client_llm.compatible", "a null where the published schema wants a text or nothing"),
-    (
-        "requests/field_response_format_json_schema_nulls.compatible",
-        "a null where the published schema wants a text or nothing",
-    ),
-    ("requests/field_tools_mistral_web_search.compatible", "Mistral's own tools are sent to others"),
-    ("requests/client_cursor_mixed_tools.compatible", "flat tools are not nested"),
-    (
-        "requests/field_unknown.openai",
-        "OpenAI refuses unknown fields; wire facts section 2: forward by allow-list, name what was dropped",
-    ),
-    (
-        "requests/field_top_k_min_p.openai",
-        "OpenAI refuses unknown fields; wire facts section 2: forward by allow-list, name what was dropped",
-    ),
-    ("requests/message_unknown_role.openai", "a role that no vendor knows is sent"),
-    ("requests/message_user_without_content.openai", "a user message without content is sent"),
-    ("requests/message_user_content_null.openai", "a user message without content is sent"),
-    ("requests/message_unknown_role.mistral", "a role that no vendor knows is sent"),
-    ("requests/message_user_without_content.mistral", "a user message without content is sent"),
-    ("requests/message_unknown_role.compatible", "a role that no vendor knows is sent"),
-    ("requests/message_user_without_content.compatible", "a user message without content is sent"),
-    ("requests/message_user_content_null.compatible", "a user message without content is sent"),
-    ("requests/client_cursor.mistral", "Cursor's body (input, flat tools) at /chat/completions is not understood"),
-    ("requests/client_cursor.openai", "Cursor's body (input, flat tools) at /chat/completions is not understood"),
-    ("requests/client_cursor.compatible", "Cursor's body (input, flat tools) at /chat/completions is not understood"),
-    ("requests/client_cursor_mixed_tools.mistral", "flat tools are refused"),
-    ("requests/field_prediction_parts.mistral", "a prediction in parts is not joined: Mistral wants a text"),
-    ("requests/field_reasoning_effort_max.mistral", "`max` is not in Mistral's list"),
-    ("requests/field_response_format_json_schema_without_schema.mistral", "Mistral requires a schema"),
-    ("requests/field_tool_choice_allowed_tools.mistral", "allowed_tools is not translated"),
-    ("requests/field_seed_decimal.mistral", "7.0 is an integer to JSON, and becomes seed 0"),
-    ("requests/field_logit_bias_empty.mistral", "an empty logit_bias asks for nothing, and is refused"),
-    ("requests/field_moderation.mistral", "dropped in silence; wire facts section 2: refuse"),
-    ("requests/field_verbosity.mistral", "dropped in silence; wire facts section 2: refuse"),
-    ("requests/message_assistant_refusal_part.mistral", "the text of a refusal part is lost: an empty list is sent"),
-    (
-        "requests/message_assistant_refusal_text.mistral",
-        "the text of a refusal is lost: an assistant message without anything is sent",
-    ),
-    ("requests/message_tool_custom_call.mistral", "a custom call is sent without what it needs"),
-    ("requests/message_function_role_alone.mistral", "the old function role and call are sent or lost"),
-];
-
-/// Mistakes in generated documents that the adapters still make: what, where in the document, and why.
-pub const WAITING_MISTAKES: &[(&str, &str, &str)] = &[
-    ("chat for mistral", "/messages/*/role", "the function role is sent to Mistral, which has none"),
-    ("chat for mistral", "/messages/*/tool_calls", "custom tool calls are sent without their function"),
-    ("chat for mistral", "/prediction/content", "a prediction in parts is not joined"),
-    ("chat for mistral", "/response_format/json_schema", "a json_schema without its schema is sent"),
-    ("chat for mistral", "/tool_choice", "allowed_tools is not translated"),
-    ("chat for mistral", "/reasoning_effort", "`max` is not in Mistral's list"),
-    ("a whole answer of mistral", "/choices/*/message/tool_calls/*", "a tool call without id or type is passed on"),
-    (
-        "a whole answer of mistral",
-        "/choices/*/message/tool_calls/*/function/arguments",
-        "arguments sent as an object are passed on as one",
-    ),
-    ("a whole answer of mistral", "/service_tier", "a tier that OpenAI does not know is passed on"),
-    (
-        "a whole answer of mistral",
-        "/usage",
-        "an absent usage is written as null, which the schema forbids in a whole answer",
-    ),
-    (
-        "a chunk of mistral",
-        "/choices/*/delta/tool_calls/*/function/arguments",
-        "arguments sent as an object are passed on as one in a stream",
-    ),
-];
 
 /// A body for a vendor.
 pub struct Sent {
@@ -199,45 +62,60 @@ pub struct Received {
     pub failure: Option<Failure>,
 }
 
-/// Whether the adapters know an endpoint yet.
-pub fn knows(endpoint: &str) -> bool {
-    endpoint == "chat"
+/// Reads a client's request. A transcription is no JSON: its fields are, in these fixtures, and the recording is any
+/// file.
+fn parse(endpoint: &str, body: &[u8]) -> Result<ApiRequest, InvalidRequest> {
+    let endpoint = match endpoint {
+        "chat" => Endpoint::Chat,
+        "responses" => Endpoint::Responses,
+        "embeddings" => Endpoint::Embeddings,
+        "moderations" => Endpoint::Moderations,
+        "transcription" => {
+            let fields: serde_json::Map<String, Value> = serde_json::from_slice(body).unwrap();
+            let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let fields = fields.into_iter().map(|(name, value)| (name, text(value))).collect();
+            let file = std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
+            let length = file.metadata().unwrap().len();
+            let upload = Upload::new(file, length, "conseil municipal.wav".to_owned(), Some("audio/wav".to_owned()));
+            return TranscriptionRequest::new(fields, upload).map(ApiRequest::Transcription);
+        }
+        other => panic!("no endpoint {other}"),
+    };
+    ApiRequest::parse(endpoint, body)
 }
 
 /// The request as a vendor gets it: parsed, then encoded for `dialect`.
 pub fn send(dialect: &str, endpoint: &str, body: &[u8]) -> Result<Sent, Refused> {
-    assert!(knows(endpoint), "{endpoint}");
     let context = context(dialect, endpoint, requested_model(body).as_deref());
-    let request = ChatRequest::parse(body).map_err(refused)?;
+    let request = parse(endpoint, body).map_err(refused)?;
+    // What the model cannot take is refused before anything is encoded.
+    request.bound(context.model, RESERVED_OUTPUT_TOKENS).map_err(refused)?;
     let encoded = encode(dialect_of(dialect), &request, &context).map_err(refused)?;
-    let body = serde_json::from_slice(&encoded.body).unwrap();
-    Ok(Sent { path: "/chat/completions".to_owned(), body, dropped: encoded.dropped })
+    let body = serde_json::from_slice(encoded.json().unwrap()).unwrap();
+    Ok(Sent { path: encoded.path.to_owned(), body, dropped: encoded.dropped })
 }
 
 /// Ids of the catalogue's models that can serve an endpoint of a dialect.
 pub fn models(dialect: &str, endpoint: &str) -> Vec<String> {
-    let operation = if endpoint == "embeddings" { Operation::Embeddings } else { Operation::Chat };
+    let operation = match endpoint {
+        "embeddings" => Operation::Embeddings,
+        "moderations" => Operation::Moderation,
+        _ => Operation::Chat,
+    };
     let ids = catalogue(dialect).ids_at(TODAY.parse().unwrap());
     ids.filter(|(_, model)| model.operation == operation).map(|(id, _)| id.to_owned()).collect()
 }
 
 /// The vendor's answer as the client of `request` gets it.
 pub fn receive(dialect: &str, endpoint: &str, request: &[u8], reply: Reply) -> Received {
-    assert!(knows(endpoint), "{endpoint}");
-    let client = ChatRequest::parse(request).unwrap();
-    let context = context(dialect, endpoint, Some(&client.model));
+    let client = parse(endpoint, request).unwrap();
+    let context = context(dialect, endpoint, Some(client.model()));
     let encoded = encode(dialect_of(dialect), &client, &context).unwrap();
     let vendor = Vendor::start(reply);
-    let call = ChatCall {
-        base_url: vendor.base_url(),
-        body: encoded.body,
-        stream: client.stream,
-        include_usage: client.include_usage,
-        request_id: "fixture".to_owned(),
-    };
+    let base_url = vendor.base_url();
     // A panic is a finding about one transcript, not the end of all the others.
     let dialect = dialect_of(dialect);
-    let received = catch_unwind(AssertUnwindSafe(|| RUNTIME.block_on(read(dialect, call))));
+    let received = catch_unwind(AssertUnwindSafe(|| RUNTIME.block_on(read(dialect, &base_url, &encoded))));
     vendor.join();
     received.unwrap_or_else(|_| {
         let failure = Failure { kind: "panic", message: "the adapter panicked".to_owned(), param: None, code: None };
@@ -260,16 +138,16 @@ fn upstream(dialect: Dialect) -> Upstream {
     Upstream::new(ProviderId::new("vendor"), dialect, "not-a-key".to_owned().into(), &settings)
 }
 
-async fn read(dialect: Dialect, call: ChatCall) -> Received {
+async fn read(dialect: Dialect, base_url: &str, encoded: &Encoded) -> Received {
     static UPSTREAMS: LazyLock<[Upstream; 3]> =
         LazyLock::new(|| [Dialect::Openai, Dialect::Mistral, Dialect::Compatible].map(upstream));
     let upstream = UPSTREAMS.iter().find(|upstream| upstream.dialect() == dialect).unwrap();
-    let mut stream = match upstream.chat(call).await {
+    let mut stream = match upstream.call(base_url, encoded, "req_fixture").await {
         Err(error) => return Received { bytes: Vec::new(), facts: Value::Null, failure: Some(failure(error)) },
-        Ok(ChatReply::Whole(answer)) => {
+        Ok(UpstreamReply::Whole(answer)) => {
             return Received { bytes: answer.body.to_vec(), facts: facts(&answer.facts), failure: None };
         }
-        Ok(ChatReply::Stream(stream)) => stream,
+        Ok(UpstreamReply::Stream(stream)) => stream,
     };
     let mut bytes = Vec::new();
     let mut failed = None;
@@ -309,8 +187,12 @@ fn requested_model(body: &[u8]) -> Option<String> {
 fn model_for(dialect: &str, endpoint: &str, asked: Option<&str>) -> &'static Model {
     let fallback = match (dialect, endpoint) {
         ("openai", "embeddings") => "text-embedding-3-small",
+        ("openai", "moderations") => "omni-moderation-2024-09-26",
+        ("openai", "transcription") => "whisper-1",
         ("openai", _) => "gpt-6-luna",
         (_, "embeddings") => "mistral-embed-2312",
+        (_, "moderations") => "mistral-moderation-2603",
+        (_, "transcription") => "voxtral-mini-2602",
         (_, _) => "mistral-small-2603",
     };
     let day = TODAY.parse().unwrap();
@@ -320,13 +202,13 @@ fn model_for(dialect: &str, endpoint: &str, asked: Option<&str>) -> &'static Mod
 
 fn context(dialect: &str, endpoint: &str, asked: Option<&str>) -> CallContext<'static> {
     let model = model_for(dialect, endpoint, asked);
-    // No price list names moderation models: they are free of charge.
-    let model_id = match (dialect, endpoint) {
-        ("mistral", "moderations") => "mistral-moderation-latest",
-        (_, "moderations") => "omni-moderation-latest",
-        _ => &model.id,
-    };
-    CallContext { model_id, model, max_output_tokens: RESERVED_OUTPUT_TOKENS, safety_identifier: "resident-hash" }
+    CallContext {
+        model_id: &model.id,
+        model,
+        max_output_tokens: RESERVED_OUTPUT_TOKENS,
+        safety_identifier: "resident-hash",
+        request_id: "req_fixture",
+    }
 }
 
 fn refused(error: InvalidRequest) -> Refused {

@@ -36,6 +36,10 @@ impl Transcript {
         let mut request = match self.endpoint.as_str() {
             "chat" => json!({"model": "any", "messages": asked}),
             "responses" => json!({"model": "any", "input": "Quels sont les horaires de la mairie ?"}),
+            "transcription" if self.name.contains("verbose") => {
+                json!({"model": "any", "response_format": "verbose_json"})
+            }
+            "transcription" => json!({"model": "any"}),
             _ => json!({"model": "any", "input": ["Horaires de la déchèterie", "Ramassage des encombrants"]}),
         };
         if self.stream {
@@ -43,6 +47,9 @@ impl Transcript {
         }
         if self.stream && self.endpoint == "chat" {
             request["stream_options"] = json!({"include_usage": true});
+        }
+        if self.name.contains("_n2") {
+            request["n"] = 2.into();
         }
         if self.name.contains("base64") {
             request["encoding_format"] = "base64".into();

@@ -2,47 +2,16 @@
 
 use serde_json::{Value, json};
 
-use crate::adapter::{self, DIALECTS, WAITING, knows};
+use crate::adapter::{self, DIALECTS};
 use crate::answers::received;
 use crate::fixtures::{Transcript, client_requests, events, transcripts};
 use crate::schemas::{mistakes, request_schema};
-
-/// Fixtures whose expectation the adapters do not meet yet. One that does must leave the list.
-#[derive(Default)]
-pub struct Waiting {
-    met: Vec<&'static str>,
-}
-
-impl Waiting {
-    /// Turns what was found for a fixture into what a test reports.
-    pub fn settle(&mut self, label: &str, difference: Option<String>) -> Option<String> {
-        let entry = WAITING.iter().find(|(name, _)| *name == label);
-        match (entry, difference) {
-            (Some((name, _)), Some(_)) => {
-                self.met.push(name);
-                None
-            }
-            (Some((name, reason)), None) => {
-                self.met.push(name);
-                Some(format!("{name} need not wait any longer ({reason}): take it from the list"))
-            }
-            (None, difference) => difference,
-        }
-    }
-
-    /// Names on the list, of the kind that a test looks at, that no fixture bears.
-    pub fn never_met(&self, prefix: &str) -> Vec<String> {
-        let unmet = WAITING.iter().filter(|(name, _)| name.starts_with(prefix) && !self.met.contains(name));
-        unmet.map(|(name, _)| format!("{name} is on the list of what waits, and is no fixture")).collect()
-    }
-}
 
 /// Counts checked documents and collects what is wrong with them.
 #[derive(Default)]
 struct Tally {
     checked: usize,
     failing: Vec<String>,
-    waiting: usize,
 }
 
 impl Tally {
@@ -51,11 +20,8 @@ impl Tally {
         let found = mistakes(book, schema, document);
         let lines: Vec<String> =
             found.iter().map(|mistake| format!("  {}: {}", mistake.place, mistake.message)).collect();
-        let problem = (!lines.is_empty()).then(|| format!("{label} is no {book} {schema}\n{}", lines.join("\n")));
-        match problem {
-            // The fixture waits for its expectation; that its document is invalid is the same finding.
-            Some(_) if WAITING.iter().any(|(name, _)| *name == label) => self.waiting += 1,
-            problem => self.failing.extend(problem),
+        if !lines.is_empty() {
+            self.failing.push(format!("{label} is no {book} {schema}\n{}", lines.join("\n")));
         }
     }
 }
@@ -100,7 +66,7 @@ fn is_error_event(document: &Value) -> bool {
 }
 
 fn check_requests(tally: &mut Tally) {
-    for request in client_requests().iter().filter(|request| knows(&request.endpoint)) {
+    for request in client_requests().iter() {
         for dialect in DIALECTS {
             let Some((book, schema)) = request_schema(dialect, &request.endpoint) else { continue };
             if let Ok(sent) = adapter::send(dialect, &request.endpoint, request.body.to_string().as_bytes()) {
@@ -129,7 +95,7 @@ fn check_transcripts(tally: &mut Tally) {
 }
 
 fn check_answers(tally: &mut Tally) {
-    for transcript in transcripts().iter().filter(|transcript| knows(&transcript.endpoint)) {
+    for transcript in transcripts().iter() {
         let answer = received(transcript);
         let schema = client_schema(&transcript.endpoint, &transcript.name, transcript.stream);
         if transcript.stream {
@@ -165,9 +131,6 @@ fn every_document_is_what_the_published_schemas_say() {
     check_answers(&mut tally);
     check_expectations(&mut tally);
     println!("schema checks: {} documents checked, {} failing", tally.checked, tally.failing.len());
-    if tally.waiting > 0 {
-        println!("and {} failing documents of fixtures on the list of what waits", tally.waiting);
-    }
     assert!(tally.failing.is_empty(), "{}", tally.failing.join("\n"));
     assert!(tally.checked > 300, "only {} documents were found", tally.checked);
 }
