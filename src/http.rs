@@ -94,7 +94,8 @@ pub fn public_router(state: AppState, cors_origins: &[String]) -> Router {
         .nest("/v1", api.clone())
         .merge(api)
         .route("/openapi.json", get(openapi::openapi_json))
-        .route("/", get(openapi::welcome));
+        .route("/", get(openapi::welcome))
+        .layer(axum::middleware::from_fn_with_state(state.clone(), middleware::read_refused_bodies));
     // Outermost: a browser asks first, without a key.
     with_layers(router, state).layer(middleware::cors(cors_origins))
 }

@@ -39,6 +39,10 @@ impl InvalidRequest {
 /// Largest number of choices that may be asked for at once (OpenAI's own limit).
 const MAX_CHOICES: u64 = 128;
 
+/// Fields that only Mistral's own clients send. Mistral sends tool calls whole, and these clients take every fragment
+/// for a call.
+const MISTRAL_WORDS: &[&str] = &["random_seed", "safe_prompt", "prompt_mode"];
+
 /// A parsed chat request.
 #[derive(Clone, Debug)]
 pub struct ChatRequest {
@@ -54,6 +58,8 @@ pub struct ChatRequest {
     pub max_output_tokens: Option<u64>,
     /// How many answers are asked for.
     pub choices: u64,
+    /// The client cannot join a tool call that comes in fragments.
+    pub whole_calls: bool,
     /// Everything else, untouched.
     pub rest: Map<String, Value>,
     /// What it carries beside text.
@@ -99,7 +105,19 @@ impl ChatRequest {
             return Err(InvalidRequest::new("n", format!("`n` must be between 1 and {MAX_CHOICES}.")));
         }
         refuse_what_costs_beyond_tokens(&rest)?;
-        Ok(Self { model, messages, stream, include_usage, max_output_tokens, choices, rest, media, body_bytes })
+        let whole_calls = MISTRAL_WORDS.iter().any(|key| rest.contains_key(*key));
+        Ok(Self {
+            model,
+            messages,
+            stream,
+            include_usage,
+            max_output_tokens,
+            choices,
+            whole_calls,
+            rest,
+            media,
+            body_bytes,
+        })
     }
 
     /// Bytes of the body that are text, and JSON around it.

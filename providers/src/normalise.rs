@@ -24,6 +24,8 @@ pub(crate) struct Shape {
     pub(crate) functions: bool,
     /// The beginning of the answer, which the client wrote itself and which Mistral repeats.
     pub(crate) prefix: Option<String>,
+    /// Tool calls are given whole, at the end of the choice.
+    pub(crate) whole_calls: bool,
     /// Whether the vendor's ids are made to look like OpenAI's.
     pub(crate) own_ids: bool,
 }

@@ -51,6 +51,17 @@ impl ApiRequest {
         })
     }
 
+    /// The same request, with regard to what its client can take. Mistral's client for Python fails on a fragment of a
+    /// tool call, and LangChain's for Mistral, which names itself only as the HTTP library that it uses, takes each for
+    /// a call of its own; whole calls are as good to everybody else.
+    #[must_use]
+    pub fn for_client(mut self, user_agent: &str) -> Self {
+        if let Self::Chat(chat) = &mut self {
+            chat.whole_calls |= ["mistral-client", "python-httpx"].iter().any(|name| user_agent.starts_with(name));
+        }
+        self
+    }
+
     /// The model or route asked for; empty where the client left the choice to us.
     pub fn model(&self) -> &str {
         match self {

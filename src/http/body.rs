@@ -7,10 +7,6 @@ use futures_util::StreamExt;
 use super::{ApiError, AppState};
 use crate::clock::Tick;
 
-/// What is still read, and thrown away, of a body that is too long: a client that is cut off while it sends never sees
-/// the answer that explains why.
-const DISCARDED_BYTES: usize = 64 << 20;
-
 /// A body and the moment it was there whole.
 pub(super) struct WholeBody {
     pub(super) bytes: Bytes,
@@ -30,16 +26,12 @@ impl FromRequest<AppState> for WholeBody {
 async fn read(request: Request, limit: usize) -> Result<Bytes, ApiError> {
     let mut chunks = request.into_body().into_data_stream();
     let mut body = BytesMut::new();
-    let mut length = 0;
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| ApiError::unreadable_body())?;
-        length += chunk.len();
-        if length > DISCARDED_BYTES {
-            break;
+        if body.len() + chunk.len() > limit {
+            return Err(ApiError::body_too_large(limit));
         }
-        if length <= limit {
-            body.extend_from_slice(&chunk);
-        }
+        body.extend_from_slice(&chunk);
     }
-    if length > limit { Err(ApiError::body_too_large(limit)) } else { Ok(body.freeze()) }
+    Ok(body.freeze())
 }

@@ -1,7 +1,7 @@
 //! The endpoints whose body is JSON: chat, Responses, embeddings, moderations.
 
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use providers::request::{ApiRequest, Endpoint};
 
@@ -141,7 +141,8 @@ async fn json_endpoint(
     endpoint: Endpoint,
 ) -> Result<Response, ApiError> {
     let open = OpenRequest::open(&state)?;
-    let request = ApiRequest::parse(endpoint, &body.bytes);
+    let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let request = ApiRequest::parse(endpoint, &body.bytes).map(|request| request.for_client(user_agent));
     answer(&state, who, &headers, request, body.received, open).await
 }
 

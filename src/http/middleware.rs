@@ -1,9 +1,14 @@
 //! What is true for any request: its id, its line in the log, its count in the metrics.
 
+use std::sync::Arc;
+
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use futures_util::{StreamExt, stream};
+use tokio::sync::Mutex;
 use tower_http::cors::CorsLayer;
 use uuid::Uuid;
 
@@ -68,6 +73,41 @@ pub(super) async fn request_id(mut request: Request, next: Next) -> Response {
     request.headers_mut().insert(REQUEST_ID, value.clone());
     let mut response = next.run(request).await;
     response.headers_mut().insert(REQUEST_ID, value);
+    response
+}
+
+/// Bodies up to this length, in bytes, fit the buffers between: a refusal is seen whether they are read or not.
+const SHORT_BODY: u64 = 256 << 10;
+/// What is read, and thrown away, of a longer one that was refused.
+const DISCARDED_BYTES: usize = 64 << 20;
+
+/// Reads a refused request to its end, within bounds: a client that is cut off while it sends never sees the answer
+/// that explains why.
+pub(super) async fn read_refused_bodies(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let waits_for_us = request.headers().contains_key(header::EXPECT);
+    if waits_for_us || length.is_some_and(|length: u64| length <= SHORT_BODY) || request.method() == Method::GET {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let chunks = Arc::new(Mutex::new(body.into_data_stream()));
+    let handed = stream::unfold(Arc::clone(&chunks), |chunks| async move {
+        let chunk = chunks.lock().await.next().await?;
+        Some((chunk, chunks))
+    });
+    let response = next.run(Request::from_parts(parts, Body::from_stream(handed))).await;
+    if !response.status().is_success() {
+        let rest = async {
+            let mut read = 0;
+            while let Some(Ok(chunk)) = chunks.lock().await.next().await {
+                read += chunk.len();
+                if read > DISCARDED_BYTES {
+                    break;
+                }
+            }
+        };
+        let _enough = tokio::time::timeout(state.request_read, rest).await;
+    }
     response
 }
 

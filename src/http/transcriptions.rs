@@ -25,9 +25,6 @@ use crate::identity::Authenticated;
 const MAX_FIELD_BYTES: usize = 64 << 10;
 /// Most fields beside the file.
 const MAX_FIELDS: usize = 64;
-/// What is still read, and thrown away, of a file that is too long: a client that is cut off while it sends never sees
-/// the answer that explains why.
-const DISCARDED_BYTES: u64 = 64 << 20;
 
 /// How recordings are received.
 #[derive(Clone, Debug)]
@@ -125,15 +122,10 @@ async fn receive_file(mut field: Field<'_>, settings: &UploadSettings) -> Result
     let mut length: u64 = 0;
     while let Some(chunk) = field.chunk().await.map_err(|_| ApiError::unreadable_body())? {
         length += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
-        if length > settings.max_bytes.saturating_add(DISCARDED_BYTES) {
-            break;
+        if length > settings.max_bytes {
+            return Err(ApiError::upload_too_large(settings.max_bytes));
         }
-        if length <= settings.max_bytes {
-            file.write_all(&chunk).await.map_err(|error| disk(&error))?;
-        }
-    }
-    if length > settings.max_bytes {
-        return Err(ApiError::upload_too_large(settings.max_bytes));
+        file.write_all(&chunk).await.map_err(|error| disk(&error))?;
     }
     file.flush().await.map_err(|error| disk(&error))?;
     Ok(Upload::new(file.into_std().await, length, name, content_type))

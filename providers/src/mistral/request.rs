@@ -54,7 +54,8 @@ pub(crate) fn chat_body(
         body.shift_remove("tool_choice");
         body.shift_remove("parallel_tool_calls");
     }
-    Ok((body, Shape { include_usage: request.include_usage, functions, prefix, own_ids: true }))
+    let whole_calls = request.whole_calls && request.stream;
+    Ok((body, Shape { include_usage: request.include_usage, functions, prefix, whole_calls, own_ids: true }))
 }
 
 fn field(

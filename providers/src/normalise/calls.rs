@@ -61,6 +61,32 @@ impl CallNumbers {
     }
 }
 
+/// Whole calls out of the deltas of one choice.
+#[derive(Debug, Default)]
+pub(super) struct CallCollector {
+    calls: Vec<Value>,
+}
+
+impl CallCollector {
+    /// Adds a delta that [`CallNumbers`] has numbered.
+    pub(super) fn add(&mut self, delta: Value) {
+        let place = delta.get("index").and_then(Value::as_u64).and_then(|index| usize::try_from(index).ok());
+        let open =
+            place.and_then(|place| self.calls.get_mut(place)).and_then(|call| call.pointer_mut("/function/arguments"));
+        match open {
+            Some(Value::String(arguments)) => {
+                arguments.push_str(delta.pointer("/function/arguments").and_then(Value::as_str).unwrap_or_default());
+            }
+            _ => self.calls.push(delta),
+        }
+    }
+
+    /// Takes the calls, each whole.
+    pub(super) fn take(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.calls)
+    }
+}
+
 /// The id of a call; third-party models at Mistral write the word "null" for none.
 fn id_of(call: &Value) -> Option<&str> {
     call.get("id").and_then(Value::as_str).filter(|id| !id.is_empty() && *id != "null")

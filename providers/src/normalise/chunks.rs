@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::calls::CallNumbers;
+use super::calls::{CallCollector, CallNumbers};
 use super::{PrefixStripper, Shape, client_usage, finish_reason, flatten, reasoning_beside, service_tier};
 use crate::error::{ErrorKind, ProviderError};
 use crate::stream::{AnswerFacts, Decoded, failure_in};
@@ -20,6 +20,7 @@ pub(crate) struct ChunkTranslator {
 #[derive(Debug, Default)]
 struct ChoiceState {
     calls: CallNumbers,
+    whole_calls: CallCollector,
     prefix: Option<PrefixStripper>,
     /// Something of it was visible, or called: an error at the end does not take that away.
     said: bool,
@@ -118,7 +119,15 @@ impl ChunkTranslator {
         for call in delta.get("tool_calls").and_then(Value::as_array).into_iter().flatten() {
             state.said = true;
             decoded.has_content = true;
-            deltas.extend(call_delta(state.calls.delta(call, answer_id), shape.functions));
+            let call = state.calls.delta(call, answer_id);
+            if shape.whole_calls {
+                state.whole_calls.add(call);
+            } else {
+                deltas.extend(call_delta(call, shape.functions));
+            }
+        }
+        if reason.is_some() {
+            deltas.extend(state.whole_calls.take().into_iter().filter_map(|call| call_delta(call, shape.functions)));
         }
         let said = state.said;
         for delta in deltas {

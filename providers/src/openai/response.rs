@@ -76,6 +76,8 @@ impl Chunk<'_> {
 /// Reads frames on the side and decides which of them the client gets.
 pub(crate) struct ChatReader {
     include_usage: bool,
+    /// No chunk is forwarded as it came: its client cannot take it so.
+    translate_all: bool,
     translator: ChunkTranslator,
     /// The client has had its chunk of usage.
     usage_shown: bool,
@@ -87,6 +89,7 @@ impl ChatReader {
     pub(crate) fn new(shape: Shape) -> Self {
         Self {
             include_usage: shape.include_usage,
+            translate_all: shape.whole_calls,
             translator: ChunkTranslator::new(shape),
             usage_shown: false,
             usage_held: None,
@@ -160,7 +163,7 @@ impl FrameReader for ChatReader {
             return Ok(Decoded { bytes: self.last(forwarded(frame, &data)), done: true, ..Decoded::default() });
         }
         match serde_json::from_slice::<Chunk<'_>>(&data) {
-            Ok(chunk) if chunk.is_in_shape() => Ok(self.forward(frame, &data, chunk, facts)),
+            Ok(chunk) if chunk.is_in_shape() && !self.translate_all => Ok(self.forward(frame, &data, chunk, facts)),
             _ => self.translate(&data, facts),
         }
     }

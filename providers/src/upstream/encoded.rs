@@ -133,7 +133,8 @@ fn chat_call(
     context: &CallContext<'_>,
     dropped: &mut Vec<String>,
 ) -> Result<Call, InvalidRequest> {
-    let shape = Shape { include_usage: chat.include_usage, ..Shape::default() };
+    let shape =
+        Shape { include_usage: chat.include_usage, whole_calls: chat.whole_calls && chat.stream, ..Shape::default() };
     let (body, reader) = match dialect {
         Dialect::Openai => (openai::chat_body(chat, context, dropped)?, Reader::OpenaiChat(shape)),
         Dialect::Compatible => (openai::compatible_chat_body(chat, context, dropped)?, Reader::OpenaiChat(shape)),
