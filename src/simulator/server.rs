@@ -1,6 +1,6 @@
-//! The simulated vendor: its state, its routes and its list of models.
+//! The simulated vendor: its state and its routes.
 //!
-//! It must not know how a chat request is read or answered.
+//! It must not know how a request is read or answered.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,8 +16,7 @@ use axum::serve::ListenerExt;
 use jiff::civil::Date;
 use jiff::tz::Offset;
 use providers::Dialect;
-use providers::catalogue::{Host, MISTRAL_TOML, Model, OPENAI_TOML, Operation, PriceRow, ProviderCatalogue};
-use serde_json::{Value, json};
+use providers::catalogue::{Host, MISTRAL_TOML, Model, OPENAI_TOML, PriceRow, ProviderCatalogue};
 use tokio::net::TcpListener;
 
 use super::SimulatorSettings;
@@ -33,8 +32,6 @@ const BODY_BYTES: usize = 32 << 20;
 const GRACE: Duration = Duration::from_secs(5);
 /// The one key that every simulated vendor refuses.
 const BAD_KEY: &str = "bad-key";
-/// When models of unknown release are said to be made.
-const UNKNOWN_RELEASE: i64 = 1_764_000_000;
 /// The hosts it can stand for, by the catalogue's short names, and the path in front of `/v1`.
 const HOSTS: [(&str, &str); 3] = [("global", ""), ("eu", "/eu"), ("us", "/us")];
 
@@ -177,7 +174,9 @@ pub(super) fn router(vendor: &Arc<Vendor>) -> Router {
             let door = Door { vendor: Arc::clone(vendor), host: Arc::new(host.clone()) };
             let routes = Router::new()
                 .route(&format!("{prefix}/v1/chat/completions"), post(super::chat::chat))
-                .route(&format!("{prefix}/v1/models"), get(list_models))
+                .route(&format!("{prefix}/v1/embeddings"), post(super::embeddings::embeddings))
+                .route(&format!("{prefix}/v1/moderations"), post(super::moderations::moderations))
+                .route(&format!("{prefix}/v1/models"), get(super::models::list))
                 .with_state(door);
             router = router.merge(routes);
         }
@@ -214,44 +213,4 @@ async fn read_books(State(vendor): State<Arc<Vendor>>) -> Json<Books> {
 
 async fn no_route(State(vendor): State<Arc<Vendor>>, method: Method, uri: Uri) -> Refusal {
     Refusal::no_route(vendor.settings.dialect, method.as_str(), uri.path())
-}
-
-async fn list_models(State(door): State<Door>, headers: HeaderMap) -> Result<Json<Value>, Refusal> {
-    let vendor = &door.vendor;
-    vendor.authorize(&headers)?;
-    let models = vendor.catalogue.ids_at(vendor.date()).map(|(id, model)| {
-        let released = model.released.and_then(|date| Offset::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok());
-        let created = released.map_or(UNKNOWN_RELEASE, |at| at.as_second());
-        match vendor.settings.dialect {
-            Dialect::Mistral => mistral_model(id, model, created),
-            Dialect::Openai | Dialect::Compatible => {
-                json!({"id": id, "object": "model", "created": created, "owned_by": "system"})
-            }
-        }
-    });
-    let models: Vec<Value> = models.collect();
-    Ok(Json(json!({"object": "list", "data": models})))
-}
-
-fn mistral_model(id: &str, model: &Model, created: i64) -> Value {
-    let chat = model.operation == Operation::Chat;
-    json!({
-        "id": id,
-        "object": "model",
-        "created": created,
-        "owned_by": "mistralai",
-        "capabilities": {
-            "completion_chat": chat, "function_calling": chat, "reasoning": model.reasoning, "completion_fim": false,
-            "fine_tuning": false, "vision": false, "ocr": false, "classification": false, "moderation": false,
-            "audio": false, "audio_transcription": false, "audio_transcription_realtime": false, "audio_speech": false,
-        },
-        "name": &*model.id,
-        "description": "Simulated model",
-        "max_context_length": model.context_window,
-        "aliases": [],
-        "deprecation": model.retires.map(|date| format!("{date}T00:00:00Z")),
-        "deprecation_replacement_model": null,
-        "default_model_temperature": chat.then_some(0.3),
-        "type": "base",
-    })
 }

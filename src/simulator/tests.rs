@@ -57,6 +57,11 @@ async fn ask(router: &Router, body: &Value) -> (StatusCode, Value) {
     (status, serde_json::from_slice(&bytes).unwrap())
 }
 
+async fn post(router: &Router, path: &str, body: &Value) -> (StatusCode, Value) {
+    let (status, bytes) = send_to(router, path, Some("sk-x"), body.to_string()).await;
+    (status, serde_json::from_slice(&bytes).unwrap())
+}
+
 /// The JSON of each frame; the stream must end with `[DONE]`.
 async fn stream(router: &Router, body: &Value) -> Vec<Value> {
     let body = with(body.clone(), json!({"stream": true}));
@@ -81,5 +86,7 @@ fn usage_of(value: &Value) -> Usage {
 }
 
 mod chat;
+mod embeddings;
+mod moderations;
 mod strict;
 mod tools;

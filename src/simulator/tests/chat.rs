@@ -253,6 +253,21 @@ async fn models_are_listed_for_those_with_a_key() {
         let list: Value = serde_json::from_slice(&to_bytes(response.into_body(), 1 << 20).await.unwrap()).unwrap();
         assert!(list["data"].as_array().unwrap().iter().any(|entry| entry["id"] == model_of(dialect)));
         assert_eq!(vendor.books().calls, 0);
+        let entry = |id: &str| list["data"].as_array().unwrap().iter().find(|entry| entry["id"] == id).cloned();
+        let asked = ["mistral-embed", "mistral-moderation-latest", "voxtral-mini-latest", "voxtral-small-latest"];
+        let able = ["vision", "moderation", "audio_transcription", "audio"];
+        if dialect == Dialect::Mistral {
+            for (id, ability) in asked.iter().zip(able).skip(1) {
+                let capabilities = entry(id).unwrap()["capabilities"].clone();
+                assert_eq!((&capabilities[ability], &capabilities["vision"]), (&json!(true), &json!(false)), "{id}");
+            }
+            assert_eq!(entry(MISTRAL_MODEL).unwrap()["capabilities"]["vision"], true);
+            assert_eq!(entry("zai-glm-5-2"), None);
+        } else {
+            assert!(
+                ["whisper-1", "text-embedding-3-small", "omni-moderation-latest"].iter().all(|id| entry(id).is_some())
+            );
+        }
     }
 }
 
