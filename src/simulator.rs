@@ -24,6 +24,8 @@ mod shape;
 mod sound;
 mod stream;
 mod tokens;
+mod transcriptions;
+mod upload;
 mod wish;
 mod wording;
 

@@ -59,6 +59,17 @@ impl Refusal {
         }
     }
 
+    /// The body is not a multipart form.
+    pub(super) fn not_a_form(dialect: Dialect, reason: &str) -> Self {
+        match dialect {
+            Dialect::Mistral => Self::details(&[detail("missing", &["file".into()], reason, &Value::Null)]),
+            Dialect::Openai | Dialect::Compatible => {
+                let message = format!("Could not parse multipart form: {reason}");
+                Self::openai(400, &message, None, None)
+            }
+        }
+    }
+
     /// A field is missing.
     pub(super) fn missing(dialect: Dialect, field: &str) -> Self {
         match dialect {

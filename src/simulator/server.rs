@@ -28,6 +28,8 @@ use crate::shutdown::Shutdown;
 
 /// Largest request body.
 const BODY_BYTES: usize = 32 << 20;
+/// Most bytes of an upload that are read before the connection is given up: above what either vendor takes.
+const UPLOAD_BYTES: usize = 1 << 30;
 /// How long calls in flight may take to end once shutdown begins; a hanging call would never.
 const GRACE: Duration = Duration::from_secs(5);
 /// The one key that every simulated vendor refuses.
@@ -176,6 +178,10 @@ pub(super) fn router(vendor: &Arc<Vendor>) -> Router {
                 .route(&format!("{prefix}/v1/chat/completions"), post(super::chat::chat))
                 .route(&format!("{prefix}/v1/embeddings"), post(super::embeddings::embeddings))
                 .route(&format!("{prefix}/v1/moderations"), post(super::moderations::moderations))
+                .route(
+                    &format!("{prefix}/v1/audio/transcriptions"),
+                    post(super::transcriptions::transcriptions).layer(DefaultBodyLimit::max(UPLOAD_BYTES)),
+                )
                 .route(&format!("{prefix}/v1/models"), get(super::models::list))
                 .with_state(door);
             router = router.merge(routes);

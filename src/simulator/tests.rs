@@ -90,3 +90,4 @@ mod embeddings;
 mod moderations;
 mod strict;
 mod tools;
+mod transcriptions;
