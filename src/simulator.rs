@@ -18,6 +18,7 @@ mod models;
 mod moderations;
 mod refusal;
 mod request;
+mod responses;
 mod rules;
 mod server;
 mod shape;

@@ -37,16 +37,27 @@ pub(super) struct Media {
 }
 
 impl Media {
-    /// Looks at the parts of all messages.
+    /// Looks at the parts of all messages; `list` is what they are called in the request, `before` how many of them
+    /// are not from there.
     ///
     /// # Errors
     /// The vendor's refusal of the first part that the model does not take.
-    pub(super) fn of(dialect: Dialect, model: &Model, messages: &[&Map<String, Value>]) -> Result<Self, Refusal> {
+    pub(super) fn of(
+        dialect: Dialect,
+        model: &Model,
+        (list, before): (&str, usize),
+        messages: &[&Map<String, Value>],
+    ) -> Result<Self, Refusal> {
         let mut media = Self::default();
         for (at, message) in messages.iter().enumerate() {
             let parts = message.get("content").and_then(Value::as_array).into_iter().flatten();
             for (index, part) in parts.enumerate() {
-                let reader = Part { dialect, model, place: format!("messages[{at}].content[{index}]"), part };
+                let reader = Part {
+                    dialect,
+                    model,
+                    place: format!("{list}[{}].content[{index}]", at.saturating_sub(before)),
+                    part,
+                };
                 reader.read(&mut media)?;
             }
         }

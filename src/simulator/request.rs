@@ -119,7 +119,7 @@ impl Asked {
         let priced = offer.model(text(&body, "model"), Operation::Chat)?;
         let fields = Fields { dialect, body: &body };
         fields.model_takes(&priced.model)?;
-        let media = Media::of(dialect, &priced.model, &messages)?;
+        let media = Media::of(dialect, &priced.model, ("messages", 0), &messages)?;
         fields.sound_is_there(&priced.model, &media)?;
         let texts = || messages.iter().flat_map(|message| texts(message).chain(arguments(message)));
         let prompt = Prompt::measure(dialect, &priced.model, texts, messages.len(), body.get("tools"), media)?;

@@ -95,6 +95,11 @@ impl Vendor {
         locked(&self.books).hangs += 1;
     }
 
+    /// Counts an answer that the vendor would keep.
+    pub(super) fn count_stored(&self) {
+        locked(&self.books).stored += 1;
+    }
+
     /// Bills a call: complete, or cut by the client.
     pub(super) fn bill(&self, model: &Model, row: &PriceRow, uplift_percent: u32, tokens: Tokens, complete: bool) {
         let nanos = books::price(row, uplift_percent, tokens);
@@ -183,8 +188,12 @@ pub(super) fn router(vendor: &Arc<Vendor>) -> Router {
                     post(super::transcriptions::transcriptions).layer(DefaultBodyLimit::max(UPLOAD_BYTES)),
                 )
                 .route(&format!("{prefix}/v1/models"), get(super::models::list))
-                .with_state(door);
+                .with_state(door.clone());
             router = router.merge(routes);
+            if vendor.settings.dialect != Dialect::Mistral {
+                let route = Router::new().route(&format!("{prefix}/v1/responses"), post(super::responses::responses));
+                router = router.merge(route.with_state(door));
+            }
         }
     }
     router.layer(DefaultBodyLimit::max(BODY_BYTES))

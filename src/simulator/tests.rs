@@ -14,6 +14,8 @@ use super::*;
 const OPENAI_MODEL: &str = "gpt-6-luna";
 const MISTRAL_MODEL: &str = "mistral-small-latest";
 
+const PIXEL: &str = "data:image/png;base64,iVBORw0KGgo=";
+
 fn clock() -> Clock {
     Clock::manual("2026-11-24T10:00:00Z".parse::<Timestamp>().unwrap())
 }
@@ -85,9 +87,28 @@ fn usage_of(value: &Value) -> Usage {
     reported.usage
 }
 
+/// A question with one user message of these parts.
+fn parts(dialect: Dialect, parts: impl Into<Value>) -> Value {
+    let parts: Value = parts.into();
+    with(question(dialect), json!({"messages": [{"role": "user", "content": parts}]}))
+}
+
+fn conversation(dialect: Dialect, messages: impl Into<Value>) -> Value {
+    let messages: Value = messages.into();
+    with(question(dialect), json!({"messages": messages}))
+}
+
+fn function(change: Value) -> Value {
+    let function = json!({"name": "horaires", "parameters": {"type": "object", "properties": {}}});
+    json!({"tools": [{"type": "function", "function": with(function, change)}]})
+}
+
 mod chat;
+mod connection;
 mod embeddings;
 mod moderations;
+mod responses;
 mod strict;
+mod strict_openai;
 mod tools;
 mod transcriptions;
