@@ -21,6 +21,8 @@ use super::wish::Wish;
 const MESSAGE_OVERHEAD: u64 = 4;
 /// Tokens that every prompt costs beside its messages.
 const PROMPT_OVERHEAD: u64 = 3;
+/// Mistral's model that gives one choice only, by its documentation.
+const SINGLE_CHOICE: &str = "mistral-large-2512";
 /// Shortest prompt that the vendors cache, exclusive.
 const CACHED_ABOVE: u64 = 1024;
 
@@ -196,6 +198,10 @@ impl Fields<'_> {
             let mode = rules::present(self.body, "prompt_mode");
             if (effort.is_some_and(|effort| effort != "none") || mode) && !model.reasoning {
                 let message = format!("Reasoning is not supported by the model {}", model.id);
+                return Err(Refusal::mistral(400, &message, "invalid_request_invalid_args", "3051"));
+            }
+            if self.number("n").is_some_and(|choices| choices > 1) && &*model.id == SINGLE_CHOICE {
+                let message = format!("n > 1 is not supported by the model {}", model.id);
                 return Err(Refusal::mistral(400, &message, "invalid_request_invalid_args", "3051"));
             }
             return Ok(());

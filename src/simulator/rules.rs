@@ -23,6 +23,10 @@ pub(super) fn check(
 ) -> Result<(), Refusal> {
     if dialect == Dialect::Mistral {
         json_schema_is_there(body)?;
+        if silent_assistant(messages, &["tool_calls"]).is_some() {
+            let message = "Assistant message must have either content or tool_calls, but not none.";
+            return Err(Refusal::mistral(400, message, "invalid_request_assistant_message", "3240"));
+        }
         tool_call_ids(messages)?;
         order(messages)?;
         answered_calls(messages)?;
@@ -40,7 +44,19 @@ pub(super) fn check(
                        'json_object'.";
         return Err(Refusal::openai(400, message, Some("messages"), None));
     }
+    if let Some(index) = silent_assistant(messages, &["tool_calls", "function_call", "refusal", "audio"]) {
+        let message = "Invalid value for 'content': expected a string, got null.";
+        return Err(Refusal::openai(400, message, Some(&format!("messages.[{index}].content")), None));
+    }
     preceding_calls(messages)
+}
+
+/// Where the assistant says nothing at all: no content, and none of `others` in its place.
+fn silent_assistant(messages: &[&Map<String, Value>], others: &[&str]) -> Option<usize> {
+    let speaks = |message: &Map<String, Value>| {
+        present(message, "content") || others.iter().any(|other| present(message, other))
+    };
+    messages.iter().position(|message| role(message) == "assistant" && !speaks(message))
 }
 
 /// OpenAI's rules that chat and Responses share.

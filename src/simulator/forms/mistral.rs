@@ -152,7 +152,8 @@ pub(in super::super) const CHAT: &[Field] = &[
     may("tool_choice", TOOL_CHOICE),
     may("presence_penalty", Shape::Nullable(&Shape::Number(-2.0, 2.0))),
     may("frequency_penalty", Shape::Nullable(&Shape::Number(-2.0, 2.0))),
-    may("n", Shape::Nullable(&Shape::Integer(1, ANY))),
+    // No most is published: what OpenAI takes is enough for anybody.
+    may("n", Shape::Nullable(&Shape::Integer(1, 128))),
     may("prediction", Shape::Object(&[may("type", Shape::Word(&["content"])), may("content", TEXT)])),
     may("parallel_tool_calls", Shape::Switch),
     may("reasoning_effort", Shape::Nullable(&Shape::Word(&["none", "minimal", "low", "medium", "high", "xhigh"]))),

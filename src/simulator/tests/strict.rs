@@ -158,6 +158,7 @@ async fn mistral_wants_its_order_of_messages() {
         (json!([user, assistant]), "3230", "Expected last role"),
         (json!([user, calls(&[one, two]), tool(one)]), "3230", "Not the same number of function calls and responses"),
         (json!([user, calls(&[one]), tool(one), tool(two)]), "3230", "Not the same number"),
+        (json!([user, {"role": "assistant", "content": null}, user]), "3240", "Assistant message must have"),
         (json!([user, calls(&["call_1"]), tool("call_1")]), "3280", "Tool call id was call_1"),
         (json!([user, calls(&[one]), {"role": "tool", "content": "x"}]), "3280", "Tool call id was null"),
     ];
@@ -177,7 +178,7 @@ async fn mistral_wants_its_order_of_messages() {
 }
 
 #[tokio::test]
-async fn what_a_model_lacks_is_refused() {
+async fn what_a_model_lacks_is_refused_by_mistral() {
     let (router, _) = simulated(fast(Dialect::Mistral));
     let blind = json!({"model": "codestral-latest"});
     let picture = json!([{"type": "image_url", "image_url": PIXEL}]);
@@ -187,11 +188,16 @@ async fn what_a_model_lacks_is_refused() {
         parts(Dialect::Mistral, json!([{"type": "input_audio", "input_audio": "AAAA"}])),
         parts(Dialect::Mistral, json!([{"type": "image_url", "image_url": "data:image/png;base64,~"}])),
         with(question(Dialect::Mistral), json!({"model": "mistral-embed"})),
+        with(question(Dialect::Mistral), json!({"model": "mistral-large-latest", "n": 2})),
         with(question(Dialect::Mistral), json!({"model": "zai-glm-5-2"})),
     ];
     for body in cases {
         assert_eq!(ask(&router, &body).await.0, StatusCode::BAD_REQUEST, "{body}");
     }
+}
+
+#[tokio::test]
+async fn what_a_model_lacks_is_refused_by_openai() {
     let (router, _) = simulated(fast(Dialect::Openai));
     let sound = json!([{"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}]);
     let file = |file: Value| json!([{"type": "file", "file": file}]);

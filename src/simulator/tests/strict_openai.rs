@@ -89,6 +89,7 @@ async fn openai_names_the_field_and_the_kind_of_a_mistake() {
         (schema(json!({"schema": {}})), "response_format.json_schema.name", "missing_required_parameter"),
         (schema(json!({"name": "a b", "schema": {}})), "response_format.json_schema.name", "invalid_value"),
         (openai(json!({"response_format": {"type": "json_object"}})), "messages", ""),
+        (conversation(Dialect::Openai, json!([{"role": "assistant"}, user])), "messages.[0].content", ""),
         (conversation(Dialect::Openai, json!([user, tool])), "messages.[1].role", ""),
         (
             conversation(Dialect::Openai, json!([user, {"role": "assistant", "tool_calls": [call]}, user])),
