@@ -6,15 +6,29 @@
 
 mod answer;
 mod books;
+mod call;
 mod chance;
 mod chat;
+mod embeddings;
+mod forms;
 mod frames;
+mod instance;
+mod media;
+mod models;
+mod moderations;
 mod refusal;
 mod request;
-mod schema;
+mod responses;
+mod rules;
 mod server;
+mod shape;
+mod sound;
 mod stream;
 mod tokens;
+mod transcriptions;
+mod upload;
+mod wish;
+mod wording;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -73,6 +87,8 @@ pub struct SimulatorSettings {
     pub hang_rate: f64,
     /// Shortest and longest visible answer, in tokens.
     pub output_tokens: (u32, u32),
+    /// Mistral: whether its 422 comes in turn in each of the three shapes that were seen, or always in today's.
+    pub varied_refusals: bool,
 }
 
 impl SimulatorSettings {
@@ -91,6 +107,7 @@ impl SimulatorSettings {
             error_rate: 0.0,
             hang_rate: 0.0,
             output_tokens,
+            varied_refusals: false,
         }
     }
 

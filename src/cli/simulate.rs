@@ -38,6 +38,9 @@ pub(super) struct Simulate {
     /// Share of calls that never answer.
     #[arg(long, default_value_t = 0.0)]
     hang_rate: f64,
+    /// Mistral: give its 422 in turn in each of the three shapes that were seen.
+    #[arg(long)]
+    varied_refusals: bool,
     /// No waiting at all.
     #[arg(long)]
     fast: bool,
@@ -61,6 +64,7 @@ impl Simulate {
         settings.seed = self.seed;
         settings.error_rate = self.error_rate;
         settings.hang_rate = self.hang_rate;
+        settings.varied_refusals = self.varied_refusals;
         if let Some(median) = self.first_token_ms {
             settings.first_token.median = median;
         }

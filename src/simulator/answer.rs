@@ -1,4 +1,4 @@
-//! A drawn answer: its choices, its tokens, and the whole of it in each vendor's shape.
+//! A drawn answer: its choices, their parts and tokens, and the whole of it in each vendor's shape.
 //!
 //! It must not know time, HTTP or the books.
 
@@ -6,54 +6,177 @@ use providers::Dialect;
 use serde_json::{Value, json};
 
 use super::books::Tokens;
-use super::chance::{self, Chance};
+use super::chance::Chance;
 use super::request::Asked;
+use super::sound;
 use super::tokens;
+use super::wish::Wish;
 
-/// One choice, as it will be sent.
+/// Tokens of a thinking that is shown.
+const THOUGHT: (u32, u32) = (10, 60);
+
+/// What a part of a choice is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Choice {
-    text: String,
-    /// Where each piece of the text ends.
-    ends: Vec<usize>,
-    /// Hidden tokens, spent before the first visible one.
-    pub(super) reasoning: u64,
-    /// `stop` or `length`.
-    pub(super) finish_reason: &'static str,
+pub(super) enum Kind {
+    /// Mistral's visible thinking.
+    Thinking,
+    Text,
+    Call {
+        id: String,
+        name: String,
+    },
 }
 
-impl Choice {
-    /// Draws a choice within what was asked.
-    fn draw(chance: &mut Chance, asked: &Asked, range: (u32, u32)) -> Self {
-        let draft = chance.draft(range);
-        let mut text = draft.text;
-        if !asked.opening.is_empty() {
-            text = format!("{} {text}", asked.opening);
-        }
-        let wanted = if asked.reasons { draft.reasoning } else { 0 };
-        let reasoning = wanted.min(asked.limit);
-        let room = asked.limit - reasoning;
-        let too_long = reasoning < wanted || tokens::count(&text) > room;
-        if too_long {
-            text = chance::first_pieces(&text, room);
-        }
+/// A part of a choice, cut into tokens.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Segment {
+    pub(super) kind: Kind,
+    /// The text; of a call, its arguments.
+    pub(super) text: String,
+    /// Tokens before the first one of the text: those of a call's name.
+    pub(super) silent: usize,
+    /// Where each piece of the text ends.
+    ends: Vec<usize>,
+}
+
+impl Segment {
+    pub(super) fn new(kind: Kind, text: String) -> Self {
+        let silent = match &kind {
+            Kind::Call { name, .. } => tokens::pieces(name).count(),
+            Kind::Thinking | Kind::Text => 0,
+        };
         let mut end = 0;
         let ends = tokens::pieces(&text).map(|piece| {
             end += piece.len();
             end
         });
-        Self { ends: ends.collect(), text, reasoning, finish_reason: if too_long { "length" } else { "stop" } }
+        Self { ends: ends.collect(), kind, text, silent }
+    }
+
+    /// The number of its tokens.
+    pub(super) fn len(&self) -> usize {
+        self.silent + self.ends.len()
+    }
+
+    /// One token of its text, empty for a silent one.
+    pub(super) fn piece(&self, index: usize) -> &str {
+        let Some(index) = index.checked_sub(self.silent) else { return "" };
+        let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        self.ends.get(index).and_then(|end| self.text.get(start..*end)).unwrap_or_default()
+    }
+
+    fn truncate(&mut self, tokens: usize) {
+        self.silent = self.silent.min(tokens);
+        self.ends.truncate(tokens - self.silent);
+        self.text.truncate(self.ends.last().copied().unwrap_or(0));
+    }
+}
+
+/// One choice, as it will be sent.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Choice {
+    /// Thinking, then a text or calls; none of them is empty.
+    pub(super) segments: Vec<Segment>,
+    len: usize,
+    /// Hidden tokens, spent before the first visible one.
+    pub(super) reasoning: u64,
+    /// `stop`, `length` or `tool_calls`.
+    pub(super) finish_reason: &'static str,
+}
+
+impl Choice {
+    /// Draws a choice within what was asked.
+    fn draw(dialect: Dialect, chance: &mut Chance, asked: &Asked, range: (u32, u32)) -> Self {
+        let draft = chance.draft(range);
+        let reasoning = if asked.reasons { draft.reasoning } else { 0 };
+        let mut segments = Vec::with_capacity(1);
+        if asked.thinks {
+            segments.push(Segment::new(Kind::Thinking, chance.draft(THOUGHT).text));
+        }
+        match &asked.wish {
+            Wish::Text if asked.opening.is_empty() => segments.push(Segment::new(Kind::Text, draft.text)),
+            Wish::Text => segments.push(Segment::new(Kind::Text, format!("{} {}", asked.opening, draft.text))),
+            Wish::Json(text) => segments.push(Segment::new(Kind::Text, text.clone())),
+            Wish::Calls(calls) => segments.extend(calls.iter().map(|(name, arguments)| {
+                let id = chance.call_id(dialect);
+                Segment::new(Kind::Call { id, name: name.clone() }, arguments.clone())
+            })),
+        }
+        Self::within(segments, reasoning, asked.limit)
+    }
+
+    /// These segments, cut where they pass `limit`, hidden tokens included.
+    pub(super) fn within(mut segments: Vec<Segment>, wanted: u64, limit: u64) -> Self {
+        let reasoning = wanted.min(limit);
+        let mut room = usize::try_from(limit - reasoning).unwrap_or(usize::MAX);
+        let mut cut = reasoning < wanted;
+        for segment in &mut segments {
+            if segment.len() > room {
+                segment.truncate(room);
+                cut = true;
+            }
+            room -= segment.len();
+        }
+        segments.retain(|segment| segment.len() > 0);
+        let calls = segments.iter().any(|segment| matches!(segment.kind, Kind::Call { .. }));
+        let finish_reason = match (cut, calls) {
+            (true, _) => "length",
+            (false, true) => "tool_calls",
+            (false, false) => "stop",
+        };
+        let len = segments.iter().map(Segment::len).sum();
+        Self { segments, len, reasoning, finish_reason }
     }
 
     /// The number of visible tokens.
     pub(super) fn len(&self) -> usize {
-        self.ends.len()
+        self.len
     }
 
-    /// One visible token, empty past the end.
-    pub(super) fn piece(&self, index: usize) -> &str {
-        let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
-        self.ends.get(index).and_then(|end| self.text.get(start..*end)).unwrap_or_default()
+    /// The segment to which a token belongs, by its number, and the token's place in it.
+    pub(super) fn at(&self, step: usize) -> Option<(usize, &Segment, usize)> {
+        let mut before = 0;
+        for (number, segment) in self.segments.iter().enumerate() {
+            if step < before + segment.len() {
+                return Some((number, segment, step - before));
+            }
+            before += segment.len();
+        }
+        None
+    }
+
+    /// The visible text.
+    pub(super) fn text(&self) -> &str {
+        self.segments.iter().find(|segment| segment.kind == Kind::Text).map_or("", |segment| &segment.text)
+    }
+
+    /// Whether the thinking is shown.
+    pub(super) fn thinks(&self) -> bool {
+        self.segments.first().is_some_and(|segment| segment.kind == Kind::Thinking)
+    }
+
+    /// The calls: id, name, arguments.
+    pub(super) fn calls(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.segments.iter().filter_map(|segment| match &segment.kind {
+            Kind::Call { id, name } => Some((id.as_str(), name.as_str(), segment.text.as_str())),
+            Kind::Thinking | Kind::Text => None,
+        })
+    }
+
+    /// Mistral's content: a text, or a list of chunks where the thinking is shown.
+    fn mistral_content(&self) -> Value {
+        let Some(thinking) = self.segments.first().filter(|segment| segment.kind == Kind::Thinking) else {
+            return self.text().into();
+        };
+        let mut chunks = vec![json!({
+            "type": "thinking",
+            "thinking": [{"type": "text", "text": thinking.text}],
+            "closed": self.segments.len() > 1 || self.finish_reason != "length",
+        })];
+        if !self.text().is_empty() {
+            chunks.push(json!({"type": "text", "text": self.text()}));
+        }
+        chunks.into()
     }
 }
 
@@ -68,7 +191,7 @@ pub(super) struct Answer {
     /// The model as the vendor names it in its answer.
     pub(super) model: String,
     pub(super) choices: Vec<Choice>,
-    /// The tokens of the whole answer.
+    /// What the whole answer uses.
     pub(super) tokens: Tokens,
 }
 
@@ -82,15 +205,21 @@ impl Answer {
         cached: u64,
         created: i64,
     ) -> Self {
-        let choices: Vec<Choice> = (0..asked.choices).map(|_| Choice::draw(chance, asked, range)).collect();
+        let choices: Vec<Choice> = (0..asked.choices).map(|_| Choice::draw(dialect, chance, asked, range)).collect();
         let output = choices.iter().map(|choice| choice.len() as u64 + choice.reasoning).sum();
         let (id, model) = match dialect {
-            Dialect::Mistral => (format!("{:032x}", chance.id), asked.asked_id.clone()),
+            Dialect::Mistral => (format!("{:032x}", chance.id), asked.priced.asked_id.clone()),
             Dialect::Openai | Dialect::Compatible => {
-                (format!("chatcmpl-{}", &format!("{:032x}", chance.id)[..29]), asked.model.id.to_string())
+                (format!("chatcmpl-{}", &format!("{:032x}", chance.id)[..29]), asked.priced.model.id.to_string())
             }
         };
-        let tokens = Tokens { input: asked.input_tokens, cached, output };
+        let tokens = Tokens {
+            input: asked.prompt.input_tokens,
+            cached,
+            audio: asked.prompt.media.audio_tokens,
+            audio_millis: asked.prompt.media.audio_millis,
+            output,
+        };
         Self { dialect, id, created, model, choices, tokens }
     }
 
@@ -106,22 +235,29 @@ impl Answer {
         visible + hidden
     }
 
+    /// Hidden tokens of all choices.
+    pub(super) fn reasoning(&self) -> u64 {
+        self.choices.iter().map(|choice| choice.reasoning).sum()
+    }
+
     /// Exact usage, as the vendor reports it.
     pub(super) fn usage(&self) -> Value {
-        let Tokens { input, cached, output } = self.tokens;
+        let Tokens { input, cached, output, audio, audio_millis } = self.tokens;
         let mut usage = json!({"prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output});
         match self.dialect {
             Dialect::Mistral => {
                 if cached > 0 {
                     usage["prompt_tokens_details"] = json!({"cached_tokens": cached});
                 }
+                if audio_millis > 0 {
+                    usage["prompt_audio_seconds"] = sound::seconds(audio_millis).into();
+                }
                 usage["service_tier"] = "standard".into();
             }
             Dialect::Openai | Dialect::Compatible => {
-                let reasoning: u64 = self.choices.iter().map(|choice| choice.reasoning).sum();
-                usage["prompt_tokens_details"] = json!({"cached_tokens": cached, "audio_tokens": 0});
+                usage["prompt_tokens_details"] = json!({"cached_tokens": cached, "audio_tokens": audio});
                 usage["completion_tokens_details"] = json!({
-                    "reasoning_tokens": reasoning,
+                    "reasoning_tokens": self.reasoning(),
                     "audio_tokens": 0,
                     "accepted_prediction_tokens": 0,
                     "rejected_prediction_tokens": 0,
@@ -150,18 +286,30 @@ impl Answer {
     }
 
     fn whole_choice(&self, index: usize, choice: &Choice) -> Value {
-        match self.dialect {
-            Dialect::Mistral => json!({
+        let mistral = self.dialect == Dialect::Mistral;
+        let calls = choice.calls().enumerate().map(|(number, (id, name, arguments))| {
+            let mut call = json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}});
+            if mistral {
+                call["index"] = number.into();
+            }
+            call
+        });
+        let calls: Vec<Value> = calls.collect();
+        if mistral {
+            let tool_calls = if calls.is_empty() { Value::Null } else { calls.into() };
+            return json!({
                 "index": index,
-                "message": {"role": "assistant", "content": choice.text, "tool_calls": null, "prefix": false},
+                "message": {
+                    "role": "assistant", "content": choice.mistral_content(), "tool_calls": tool_calls, "prefix": false,
+                },
                 "finish_reason": choice.finish_reason,
-            }),
-            Dialect::Openai | Dialect::Compatible => json!({
-                "index": index,
-                "message": {"role": "assistant", "content": choice.text, "refusal": null, "annotations": []},
-                "logprobs": null,
-                "finish_reason": choice.finish_reason,
-            }),
+            });
         }
+        let content = if calls.is_empty() { choice.text().into() } else { Value::Null };
+        let mut message = json!({"role": "assistant", "content": content, "refusal": null, "annotations": []});
+        if !calls.is_empty() {
+            message["tool_calls"] = calls.into();
+        }
+        json!({"index": index, "message": message, "logprobs": null, "finish_reason": choice.finish_reason})
     }
 }

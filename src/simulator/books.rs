@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// `calls = answered + errors + hangs + cut_by_client`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Books {
-    /// Chat requests that reached it.
+    /// Requests that reached it, the list of models apart.
     pub calls: u64,
     /// Calls completed and billed.
     pub answered: u64,
@@ -27,6 +27,15 @@ pub struct Books {
     pub cached_tokens: u64,
     /// Output tokens billed, reasoning included.
     pub output_tokens: u64,
+    /// Of the input, tokens that stand for sound.
+    #[serde(default)]
+    pub audio_tokens: u64,
+    /// Sound billed by time, in milliseconds.
+    #[serde(default)]
+    pub audio_millis: u64,
+    /// Responses that the vendor would keep, because the caller did not forbid it.
+    #[serde(default)]
+    pub stored: u64,
     /// The bill, in nano-dollars.
     pub billed_nanos: i64,
     /// The billed calls by canonical model id.
@@ -42,17 +51,24 @@ pub struct ModelBooks {
     pub input_tokens: u64,
     /// Output tokens.
     pub output_tokens: u64,
+    /// Sound billed by time, in milliseconds.
+    #[serde(default)]
+    pub audio_millis: u64,
     /// The bill, in nano-dollars.
     pub billed_nanos: i64,
 }
 
-/// Tokens of one call.
+/// What one call uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tokens {
     pub(super) input: u64,
     /// Part of `input`.
     pub(super) cached: u64,
+    /// Part of `input`, none of it cached.
+    pub(super) audio: u64,
     pub(super) output: u64,
+    /// Sound billed by time.
+    pub(super) audio_millis: u64,
 }
 
 impl Books {
@@ -61,6 +77,8 @@ impl Books {
         self.input_tokens += tokens.input;
         self.cached_tokens += tokens.cached;
         self.output_tokens += tokens.output;
+        self.audio_tokens += tokens.audio;
+        self.audio_millis += tokens.audio_millis;
         self.billed_nanos = self.billed_nanos.saturating_add(nanos);
         if !self.models.contains_key(model) {
             self.models.insert(model.to_owned(), ModelBooks::default());
@@ -69,23 +87,29 @@ impl Books {
             line.calls += 1;
             line.input_tokens += tokens.input;
             line.output_tokens += tokens.output;
+            line.audio_millis += tokens.audio_millis;
             line.billed_nanos = line.billed_nanos.saturating_add(nanos);
         }
     }
 }
 
-/// What one call costs, in nano-units: tokens times rate per million, plus the host's uplift, rounded up once.
-pub(super) fn price(row: &PriceRow, uplift_percent: u32, tokens: Tokens) -> i64 {
+/// What one call costs, in nano-units: tokens times rate per million, plus sound times rate per minute, plus the host's
+/// uplift, rounded up once. A model that is free has no rates.
+pub(super) fn price(row: &PriceRow, uplift_percent: u32, used: Tokens) -> i64 {
     let rates = match row.long_context {
-        Some(tier) if tokens.input > tier.above_input_tokens => tier.rates,
+        Some(tier) if used.input > tier.above_input_tokens => tier.rates,
         _ => row.rates,
     };
-    let cached_rate = rates.cached_input.unwrap_or(rates.input);
-    let parts =
-        [(tokens.input - tokens.cached, rates.input), (tokens.cached, cached_rate), (tokens.output, rates.output)];
-    let per_million: u128 = parts.iter().map(|(count, rate)| u128::from(*count) * u128::from(*rate)).sum();
-    let hundred_millionths = per_million * u128::from(100 + uplift_percent);
-    let whole = hundred_millionths / 100_000_000;
-    let nanos = if hundred_millionths.is_multiple_of(100_000_000) { whole } else { whole + 1 };
+    let parts = [
+        (used.input - used.cached - used.audio, rates.input),
+        (used.cached, rates.cached_input.unwrap_or(rates.input)),
+        (used.audio, rates.audio_input.unwrap_or(rates.input)),
+        (used.output, rates.output),
+    ];
+    let millionths: u128 = parts.iter().map(|(count, rate)| u128::from(*count) * u128::from(*rate)).sum();
+    // A minute has 60,000 milliseconds: one of them is 50/3 of a millionth of a minute.
+    let sound = u128::from(used.audio_millis) * u128::from(rates.audio_minute.unwrap_or(0));
+    let three_hundred_millionths = (3 * millionths + 50 * sound) * u128::from(100 + uplift_percent);
+    let nanos = three_hundred_millionths.div_ceil(300_000_000);
     i64::try_from(nanos).unwrap_or(i64::MAX)
 }

@@ -17,6 +17,8 @@ const SENTENCES: &str = include_str!("sentences.txt");
 const LONGEST_WAIT_MILLIS: f64 = 300_000.0;
 /// Hidden reasoning tokens of one choice.
 const REASONING: std::ops::RangeInclusive<u64> = 10..=60;
+/// What ids are made of.
+const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// Sentences in one paragraph of an answer.
 const PARAGRAPH: usize = 5;
 
@@ -97,6 +99,13 @@ impl Chance {
             text = first_pieces(&text, wanted);
         }
         Draft { text, reasoning }
+    }
+
+    /// Draws the id of a tool call as its vendor makes them.
+    pub(super) fn call_id(&mut self, dialect: Dialect) -> String {
+        let (prefix, length) = if dialect == Dialect::Mistral { ("", 9) } else { ("call_", 24) };
+        let letters = (0..length).map(|_| char::from(LETTERS[self.content.random_range(0..LETTERS.len())]));
+        prefix.chars().chain(letters).collect()
     }
 
     /// Draws the wait before each of `steps` tokens; empty when there is nothing to wait for.

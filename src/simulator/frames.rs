@@ -1,4 +1,4 @@
-//! The frames of a streamed answer, byte for byte in each vendor's order and shape.
+//! The frames of a streamed chat answer, byte for byte in each vendor's order and shape.
 //!
 //! Written by hand rather than through a JSON tree: under load a simulator writes far more of these than of anything
 //! else. It must not know time, HTTP or the books.
@@ -8,9 +8,10 @@ use std::fmt::Write as _;
 use providers::Dialect;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::answer::Answer;
+use super::answer::{Answer, Choice, Kind};
+use super::stream::Frames;
 
 /// What OpenAI calls the build that answered.
 pub(super) const FINGERPRINT: &str = "fp_simulator";
@@ -26,6 +27,8 @@ pub(super) struct Framer {
     tail: &'static str,
     include_usage: bool,
     obfuscate: bool,
+    /// Mistral: whether a single call comes without its index.
+    bare_call: bool,
     noise: Xoshiro256PlusPlus,
 }
 
@@ -42,31 +45,39 @@ impl Framer {
         let tail = if include_usage { r#","usage":null"# } else { "" };
         // The low half of the id is as good a seed as any.
         let seed = u64::try_from(noise & u128::from(u64::MAX)).unwrap_or_default();
-        Self { head, tail, include_usage, obfuscate, noise: Xoshiro256PlusPlus::seed_from_u64(seed) }
-    }
-
-    /// Writes the frames of one step: at the first step the openings, then a token of each unfinished choice, then
-    /// what ends a choice that is finished; after the last step what ends the stream.
-    pub(super) fn step(&mut self, answer: &Answer, step: usize, last: bool, out: &mut String) {
-        match answer.dialect {
-            Dialect::Mistral => self.mistral_step(answer, step, last, out),
-            Dialect::Openai | Dialect::Compatible => self.openai_step(answer, step, last, out),
-        }
-        if last {
-            out.push_str("data: [DONE]\n\n");
-        }
+        let bare_call = seed % 2 == 1;
+        Self { head, tail, include_usage, obfuscate, bare_call, noise: Xoshiro256PlusPlus::seed_from_u64(seed) }
     }
 
     fn openai_step(&mut self, answer: &Answer, step: usize, last: bool, out: &mut String) {
         if step == 0 {
-            for index in 0..answer.choices.len() {
-                self.openai_frame(index, r#""role":"assistant","content":"","refusal":null"#, "null", out);
+            for (index, choice) in answer.choices.iter().enumerate() {
+                let opening = match choice.segments.first().map(|segment| &segment.kind) {
+                    Some(Kind::Call { .. }) => r#""role":"assistant","content":null,"refusal":null"#,
+                    _ => r#""role":"assistant","content":"","refusal":null"#,
+                };
+                self.openai_frame(index, opening, "null", out);
             }
         }
         for (index, choice) in answer.choices.iter().enumerate() {
-            if step < choice.len() {
-                let content = format!(r#""content":{}"#, Value::from(choice.piece(step)));
-                self.openai_frame(index, &content, "null", out);
+            if let Some((number, segment, place)) = choice.at(step) {
+                let piece = segment.piece(place);
+                if let Kind::Call { id, name } = &segment.kind {
+                    if place == 0 {
+                        let (id, name) = (Value::from(id.as_str()), Value::from(name.as_str()));
+                        let call = format!(
+                            r#""tool_calls":[{{"index":{number},"id":{id},"type":"function","function":{{"name":{name},"arguments":""}}}}]"#
+                        );
+                        self.openai_frame(index, &call, "null", out);
+                    }
+                    if !piece.is_empty() {
+                        let piece = Value::from(piece);
+                        let call = format!(r#""tool_calls":[{{"index":{number},"function":{{"arguments":{piece}}}}}]"#);
+                        self.openai_frame(index, &call, "null", out);
+                    }
+                } else {
+                    self.openai_frame(index, &format!(r#""content":{}"#, Value::from(piece)), "null", out);
+                }
             }
             if step + 1 == choice.len().max(1) {
                 self.openai_frame(index, "", &format!(r#""{}""#, choice.finish_reason), out);
@@ -102,14 +113,29 @@ impl Framer {
         let ends = |index: &usize| answer.choices.get(*index).is_some_and(|choice| step + 1 == choice.len().max(1));
         let very_last = (0..answer.choices.len()).rev().find(ends).filter(|_| last);
         for (index, choice) in answer.choices.iter().enumerate() {
-            let content = format!(r#""content":{}"#, Value::from(choice.piece(step)));
+            let content = mistral_content(choice, step);
             if ends(&index) {
                 let usage = (very_last == Some(index)).then(|| answer.usage());
-                self.mistral_frame(index, &content, &format!(r#""{}""#, choice.finish_reason), usage.as_ref(), out);
-            } else if step < choice.len() {
+                let delta = content.unwrap_or_else(|| r#""content":"""#.to_owned()) + &self.mistral_calls(choice);
+                self.mistral_frame(index, &delta, &format!(r#""{}""#, choice.finish_reason), usage.as_ref(), out);
+            } else if let Some(content) = content {
                 self.mistral_frame(index, &content, "null", None, out);
             }
         }
+    }
+
+    /// All calls of a choice at once; nothing where there are none.
+    fn mistral_calls(&self, choice: &Choice) -> String {
+        let whole = |(number, (id, name, arguments)): (usize, (&str, &str, &str))| {
+            let mut call = json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}});
+            let single = choice.calls().nth(1).is_none();
+            if !(single && self.bare_call) {
+                call["index"] = number.into();
+            }
+            call
+        };
+        let calls: Vec<Value> = choice.calls().enumerate().map(whole).collect();
+        if calls.is_empty() { String::new() } else { format!(r#","tool_calls":{}"#, Value::Array(calls)) }
     }
 
     fn mistral_frame(&mut self, index: usize, delta: &str, finish: &str, usage: Option<&Value>, out: &mut String) {
@@ -121,5 +147,32 @@ impl Framer {
         let padding = self.noise.random_range(1..=ALPHABET.len());
         let _ = write!(out, r#","p":"{}"}}"#, &ALPHABET[..padding]);
         out.push_str("\n\n");
+    }
+}
+
+impl Frames for Framer {
+    fn step(&mut self, answer: &Answer, step: usize, last: bool, out: &mut String) {
+        match answer.dialect {
+            Dialect::Mistral => self.mistral_step(answer, step, last, out),
+            Dialect::Openai | Dialect::Compatible => self.openai_step(answer, step, last, out),
+        }
+        if last {
+            out.push_str("data: [DONE]\n\n");
+        }
+    }
+}
+
+/// Mistral's content of one token: a text; an array for thinking and for the first text after it. Calls come whole,
+/// with the end of their choice.
+fn mistral_content(choice: &Choice, step: usize) -> Option<String> {
+    let (_, segment, place) = choice.at(step)?;
+    let piece = Value::from(segment.piece(place));
+    match segment.kind {
+        Kind::Thinking => {
+            Some(format!(r#""content":[{{"type":"thinking","thinking":[{{"type":"text","text":{piece}}}]}}]"#))
+        }
+        Kind::Text if place == 0 && choice.thinks() => Some(format!(r#""content":[{{"type":"text","text":{piece}}}]"#)),
+        Kind::Text => Some(format!(r#""content":{piece}"#)),
+        Kind::Call { .. } => None,
     }
 }

@@ -3,6 +3,7 @@
 //! It must not know when they are given, nor how requests are read.
 
 use providers::Dialect;
+use providers::catalogue::Operation;
 use serde_json::{Value, json};
 
 /// A status and the body that the vendor sends with it.
@@ -58,6 +59,17 @@ impl Refusal {
         }
     }
 
+    /// The body is not a multipart form.
+    pub(super) fn not_a_form(dialect: Dialect, reason: &str) -> Self {
+        match dialect {
+            Dialect::Mistral => Self::details(&[detail("missing", &["file".into()], reason, &Value::Null)]),
+            Dialect::Openai | Dialect::Compatible => {
+                let message = format!("Could not parse multipart form: {reason}");
+                Self::openai(400, &message, None, None)
+            }
+        }
+    }
+
     /// A field is missing.
     pub(super) fn missing(dialect: Dialect, field: &str) -> Self {
         match dialect {
@@ -90,6 +102,31 @@ impl Refusal {
             Dialect::Openai | Dialect::Compatible => {
                 let message = format!("The model `{model}` does not exist or you do not have access to it.");
                 Self::openai(404, &message, None, Some("model_not_found"))
+            }
+        }
+    }
+
+    /// The model is for something else.
+    pub(super) fn other_operation(dialect: Dialect, model: &str, wanted: Operation) -> Self {
+        if dialect == Dialect::Mistral {
+            return Self::mistral(400, &format!("Invalid model: {model}"), "invalid_model", "1500");
+        }
+        match wanted {
+            Operation::Chat => {
+                let message = "This is not a chat model and thus not supported in the v1/chat/completions endpoint. \
+                               Did you mean to use v1/completions?";
+                Self::openai(404, message, Some("model"), None)
+            }
+            Operation::Embeddings => {
+                Self::openai(403, "You are not allowed to generate embeddings from this model", None, None)
+            }
+            Operation::Moderation => {
+                let message = format!("Invalid value for 'model': {model} is not a moderation model.");
+                Self::openai(400, &message, Some("model"), Some("invalid_value"))
+            }
+            Operation::Transcription => {
+                let message = format!("Model {model} is not supported in the v1/audio/transcriptions endpoint.");
+                Self::openai(400, &message, Some("model"), None)
             }
         }
     }

@@ -1,6 +1,6 @@
-//! The simulated vendor: its state, its routes and its list of models.
+//! The simulated vendor: its state and its routes.
 //!
-//! It must not know how a chat request is read or answered.
+//! It must not know how a request is read or answered.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,8 +16,7 @@ use axum::serve::ListenerExt;
 use jiff::civil::Date;
 use jiff::tz::Offset;
 use providers::Dialect;
-use providers::catalogue::{Host, MISTRAL_TOML, Model, OPENAI_TOML, Operation, PriceRow, ProviderCatalogue};
-use serde_json::{Value, json};
+use providers::catalogue::{Host, MISTRAL_TOML, Model, OPENAI_TOML, PriceRow, ProviderCatalogue};
 use tokio::net::TcpListener;
 
 use super::SimulatorSettings;
@@ -29,12 +28,12 @@ use crate::shutdown::Shutdown;
 
 /// Largest request body.
 const BODY_BYTES: usize = 32 << 20;
+/// Most bytes of an upload that are read before the connection is given up: above what either vendor takes.
+const UPLOAD_BYTES: usize = 1 << 30;
 /// How long calls in flight may take to end once shutdown begins; a hanging call would never.
 const GRACE: Duration = Duration::from_secs(5);
 /// The one key that every simulated vendor refuses.
 const BAD_KEY: &str = "bad-key";
-/// When models of unknown release are said to be made.
-const UNKNOWN_RELEASE: i64 = 1_764_000_000;
 /// The hosts it can stand for, by the catalogue's short names, and the path in front of `/v1`.
 const HOSTS: [(&str, &str); 3] = [("global", ""), ("eu", "/eu"), ("us", "/us")];
 
@@ -94,6 +93,11 @@ impl Vendor {
     /// Counts a call that hangs.
     pub(super) fn count_hang(&self) {
         locked(&self.books).hangs += 1;
+    }
+
+    /// Counts an answer that the vendor would keep.
+    pub(super) fn count_stored(&self) {
+        locked(&self.books).stored += 1;
     }
 
     /// Bills a call: complete, or cut by the client.
@@ -177,9 +181,19 @@ pub(super) fn router(vendor: &Arc<Vendor>) -> Router {
             let door = Door { vendor: Arc::clone(vendor), host: Arc::new(host.clone()) };
             let routes = Router::new()
                 .route(&format!("{prefix}/v1/chat/completions"), post(super::chat::chat))
-                .route(&format!("{prefix}/v1/models"), get(list_models))
-                .with_state(door);
+                .route(&format!("{prefix}/v1/embeddings"), post(super::embeddings::embeddings))
+                .route(&format!("{prefix}/v1/moderations"), post(super::moderations::moderations))
+                .route(
+                    &format!("{prefix}/v1/audio/transcriptions"),
+                    post(super::transcriptions::transcriptions).layer(DefaultBodyLimit::max(UPLOAD_BYTES)),
+                )
+                .route(&format!("{prefix}/v1/models"), get(super::models::list))
+                .with_state(door.clone());
             router = router.merge(routes);
+            if vendor.settings.dialect != Dialect::Mistral {
+                let route = Router::new().route(&format!("{prefix}/v1/responses"), post(super::responses::responses));
+                router = router.merge(route.with_state(door));
+            }
         }
     }
     router.layer(DefaultBodyLimit::max(BODY_BYTES))
@@ -214,44 +228,4 @@ async fn read_books(State(vendor): State<Arc<Vendor>>) -> Json<Books> {
 
 async fn no_route(State(vendor): State<Arc<Vendor>>, method: Method, uri: Uri) -> Refusal {
     Refusal::no_route(vendor.settings.dialect, method.as_str(), uri.path())
-}
-
-async fn list_models(State(door): State<Door>, headers: HeaderMap) -> Result<Json<Value>, Refusal> {
-    let vendor = &door.vendor;
-    vendor.authorize(&headers)?;
-    let models = vendor.catalogue.ids_at(vendor.date()).map(|(id, model)| {
-        let released = model.released.and_then(|date| Offset::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok());
-        let created = released.map_or(UNKNOWN_RELEASE, |at| at.as_second());
-        match vendor.settings.dialect {
-            Dialect::Mistral => mistral_model(id, model, created),
-            Dialect::Openai | Dialect::Compatible => {
-                json!({"id": id, "object": "model", "created": created, "owned_by": "system"})
-            }
-        }
-    });
-    let models: Vec<Value> = models.collect();
-    Ok(Json(json!({"object": "list", "data": models})))
-}
-
-fn mistral_model(id: &str, model: &Model, created: i64) -> Value {
-    let chat = model.operation == Operation::Chat;
-    json!({
-        "id": id,
-        "object": "model",
-        "created": created,
-        "owned_by": "mistralai",
-        "capabilities": {
-            "completion_chat": chat, "function_calling": chat, "reasoning": model.reasoning, "completion_fim": false,
-            "fine_tuning": false, "vision": false, "ocr": false, "classification": false, "moderation": false,
-            "audio": false, "audio_transcription": false, "audio_transcription_realtime": false, "audio_speech": false,
-        },
-        "name": &*model.id,
-        "description": "Simulated model",
-        "max_context_length": model.context_window,
-        "aliases": [],
-        "deprecation": model.retires.map(|date| format!("{date}T00:00:00Z")),
-        "deprecation_replacement_model": null,
-        "default_model_temperature": chat.then_some(0.3),
-        "type": "base",
-    })
 }

@@ -14,11 +14,24 @@ use tokio::time::{Sleep, sleep};
 
 use super::answer::Answer;
 use super::books::Tokens;
-use super::frames::Framer;
 use super::server::Vendor;
 
 /// Most steps handed over at once where there is nothing to wait for.
 const BURST: usize = 64;
+
+/// What writes the frames of an answer.
+pub(super) trait Frames {
+    /// Writes the frames of one step: at the first step the openings, then a token of each unfinished choice, then
+    /// what ends a choice that is finished; after the last step what ends the stream.
+    fn step(&mut self, answer: &Answer, step: usize, last: bool, out: &mut String);
+}
+
+/// Writes nothing.
+struct Silence;
+
+impl Frames for Silence {
+    fn step(&mut self, _answer: &Answer, _step: usize, _last: bool, _out: &mut String) {}
+}
 
 /// The bill of one call. Dropped before [`Meter::finish`], the call was cut by the client.
 pub(super) struct Meter {
@@ -26,13 +39,16 @@ pub(super) struct Meter {
     pub(super) model: Arc<Model>,
     pub(super) row: Arc<PriceRow>,
     pub(super) uplift_percent: u32,
-    /// Generated so far.
+    /// Used so far.
     pub(super) tokens: Tokens,
+    /// False where the vendor reports no output tokens.
+    pub(super) by_token: bool,
     pub(super) finished: bool,
 }
 
 impl Meter {
-    fn finish(&mut self) {
+    /// Bills the call as complete.
+    pub(super) fn finish(&mut self) {
         self.finished = true;
         self.vendor.bill(&self.model, &self.row, self.uplift_percent, self.tokens, true);
     }
@@ -67,33 +83,39 @@ impl Generation {
     /// Generates it in silence, then gives it whole.
     pub(super) async fn whole(mut self) -> Answer {
         while self.step < self.steps {
-            self.advance(None).await;
+            self.advance(&mut Silence, &mut String::new()).await;
         }
         self.answer
     }
 
     /// Generates it frame by frame.
-    pub(super) fn frames(self, framer: Framer) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
+    pub(super) fn frames<F: Frames + Send + 'static>(
+        self,
+        framer: F,
+    ) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
         stream::unfold(Box::new((self, framer)), |mut state| async move {
             let (generation, framer) = &mut *state;
             if generation.step >= generation.steps {
                 return None;
             }
             let mut out = String::new();
-            generation.advance(Some((framer, &mut out))).await;
+            // Some steps have nothing to show; an empty chunk would be one more write.
+            while out.is_empty() && generation.step < generation.steps {
+                generation.advance(framer, &mut out).await;
+            }
             Some((Ok(Bytes::from(out)), state))
         })
     }
 
     /// Waits for the next token and generates it, with those that come without a wait of their own.
-    async fn advance(&mut self, mut target: Option<(&mut Framer, &mut String)>) {
+    async fn advance<F: Frames>(&mut self, framer: &mut F, out: &mut String) {
         self.pause().await;
         for _ in 0..BURST {
             let last = self.step + 1 >= self.steps;
-            if let Some((framer, out)) = &mut target {
-                framer.step(&self.answer, self.step, last, out);
+            framer.step(&self.answer, self.step, last, out);
+            if self.meter.by_token {
+                self.meter.tokens.output += self.answer.tokens_of_step(self.step);
             }
-            self.meter.tokens.output += self.answer.tokens_of_step(self.step);
             self.step += 1;
             if last {
                 // Before the last bytes are handed over: who has read them finds the call in the books.

@@ -1,24 +1,20 @@
 //! The simulator as a client sees it: over a router for shapes and sums, over TCP for what only a connection shows.
 
-use std::time::Duration;
-
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use bytes::Bytes;
 use jiff::Timestamp;
-use providers::catalogue::{MISTRAL_TOML, OPENAI_TOML, ProviderCatalogue};
 use providers::usage::{ReportedUsage, Usage};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tower::ServiceExt;
 
 use super::*;
 
 const OPENAI_MODEL: &str = "gpt-6-luna";
 const MISTRAL_MODEL: &str = "mistral-small-latest";
-const PATIENCE: Duration = Duration::from_secs(10);
+
+const PIXEL: &str = "data:image/png;base64,iVBORw0KGgo=";
 
 fn clock() -> Clock {
     Clock::manual("2026-11-24T10:00:00Z".parse::<Timestamp>().unwrap())
@@ -63,6 +59,11 @@ async fn ask(router: &Router, body: &Value) -> (StatusCode, Value) {
     (status, serde_json::from_slice(&bytes).unwrap())
 }
 
+async fn post(router: &Router, path: &str, body: &Value) -> (StatusCode, Value) {
+    let (status, bytes) = send_to(router, path, Some("sk-x"), body.to_string()).await;
+    (status, serde_json::from_slice(&bytes).unwrap())
+}
+
 /// The JSON of each frame; the stream must end with `[DONE]`.
 async fn stream(router: &Router, body: &Value) -> Vec<Value> {
     let body = with(body.clone(), json!({"stream": true}));
@@ -86,367 +87,28 @@ fn usage_of(value: &Value) -> Usage {
     reported.usage
 }
 
-#[test]
-fn pieces_join_to_the_text_and_never_span_words() {
-    let text = "  Où  est la mairie ?\n\nÀ l'hôtel de ville.";
-    let pieces: Vec<&str> = tokens::pieces(text).collect();
-    assert_eq!(pieces.concat(), text);
-    assert!(pieces.iter().all(|piece| piece.chars().count() <= 4), "{pieces:?}");
-    assert_eq!(tokens::pieces(" mairie ?").collect::<Vec<_>>(), [" mai", "rie", " ?"]);
-    assert_eq!(tokens::count(""), 0);
+/// A question with one user message of these parts.
+fn parts(dialect: Dialect, parts: impl Into<Value>) -> Value {
+    let parts: Value = parts.into();
+    with(question(dialect), json!({"messages": [{"role": "user", "content": parts}]}))
 }
 
-#[test]
-fn settings_that_make_no_sense_are_refused() {
-    let good = SimulatorSettings::new(Dialect::Openai);
-    assert_eq!(good.check(), Ok(()));
-    let bad = [
-        SimulatorSettings { error_rate: 1.1, ..good.clone() },
-        SimulatorSettings { error_rate: 0.6, hang_rate: 0.6, ..good.clone() },
-        SimulatorSettings { output_tokens: (9, 3), ..good.clone() },
-        SimulatorSettings { first_token: LogNormalMillis { median: f64::NAN, sigma: 0.0 }, ..good.clone() },
-        SimulatorSettings { inter_token: LogNormalMillis { median: 1.0, sigma: -1.0 }, ..good },
-    ];
-    assert!(bad.iter().all(|settings| settings.check().is_err()));
+fn conversation(dialect: Dialect, messages: impl Into<Value>) -> Value {
+    let messages: Value = messages.into();
+    with(question(dialect), json!({"messages": messages}))
 }
 
-#[tokio::test]
-async fn openai_streams_in_its_order_with_exact_usage() {
-    let (router, vendor) = simulated(fast(Dialect::Openai));
-    let asked = with(question(Dialect::Openai), json!({"stream_options": {"include_usage": true}}));
-    let chunks = stream(&router, &asked).await;
-    let (first, last, finish) = (&chunks[0], chunks.last().unwrap(), &chunks[chunks.len() - 2]);
-    assert_eq!(first["choices"][0]["delta"], json!({"role": "assistant", "content": "", "refusal": null}));
-    assert_eq!(finish["choices"][0]["delta"], json!({}));
-    assert_eq!(finish["choices"][0]["finish_reason"], "stop");
-    assert_eq!(last["choices"], json!([]));
-    assert!(chunks[..chunks.len() - 1].iter().all(|chunk| chunk.get("usage") == Some(&Value::Null)));
-    let usage = usage_of(&last["usage"]);
-    assert_eq!(usage.output_visible, chunks.len() as u64 - 3);
-    assert_eq!(usage.output_visible, tokens::count(&text_of(&chunks, 0)));
-    assert!((10..=60).contains(&usage.reasoning));
-    assert_eq!(usage.input_tokens(), tokens::count("Quand ouvre la mairie ?") + 7);
-    assert_eq!(vendor.books().output_tokens, usage.output_tokens());
-    assert_eq!(vendor.books().answered, 1);
-    let without = stream(&router, &question(Dialect::Openai)).await;
-    assert!(without.iter().all(|chunk| chunk.get("usage").is_none() && chunk["choices"] != json!([])));
+fn function(change: Value) -> Value {
+    let function = json!({"name": "horaires", "parameters": {"type": "object", "properties": {}}});
+    json!({"tools": [{"type": "function", "function": with(function, change)}]})
 }
 
-#[tokio::test]
-async fn mistral_ends_with_text_reason_and_usage_in_one_chunk() {
-    let (router, vendor) = simulated(fast(Dialect::Mistral));
-    let chunks = stream(&router, &question(Dialect::Mistral)).await;
-    let (last, others) = chunks.split_last().unwrap();
-    assert_eq!(chunks[0]["choices"][0]["delta"], json!({"role": "assistant", "content": ""}));
-    assert!(others.iter().all(|chunk| chunk.get("usage").is_none() && chunk["choices"][0]["finish_reason"].is_null()));
-    assert_eq!(last["choices"][0]["finish_reason"], "stop");
-    assert!(!last["choices"][0]["delta"]["content"].as_str().unwrap().is_empty());
-    assert!(chunks.iter().all(|chunk| !chunk["p"].as_str().unwrap().is_empty() && chunk["model"] == MISTRAL_MODEL));
-    let usage = usage_of(&last["usage"]);
-    assert_eq!(usage.output_tokens(), chunks.len() as u64 - 1);
-    assert_eq!(vendor.books().models["mistral-small-2603"].output_tokens, usage.output_tokens());
-}
-
-#[tokio::test]
-async fn whole_answers_have_the_same_text_as_streams_of_the_same_seed() {
-    for dialect in [Dialect::Openai, Dialect::Mistral, Dialect::Compatible] {
-        let (router, vendor) = simulated(fast(dialect));
-        let (status, whole) = ask(&router, &question(dialect)).await;
-        assert_eq!(status, StatusCode::OK);
-        let text = whole["choices"][0]["message"]["content"].as_str().unwrap();
-        let usage = usage_of(&whole["usage"]);
-        assert_eq!(usage.output_visible, tokens::count(text));
-        let (shortest, longest) = vendor.settings.output_tokens;
-        assert!((u64::from(shortest)..=u64::from(longest)).contains(&usage.output_visible));
-        let (twin, _) = simulated(fast(dialect));
-        assert_eq!(text_of(&stream(&twin, &question(dialect)).await, 0), text);
-        let (_, second) = ask(&router, &question(dialect)).await;
-        assert_ne!(second["choices"][0]["message"]["content"], text);
-        let (other, _) = simulated(SimulatorSettings { seed: 2, ..fast(dialect) });
-        assert_ne!(ask(&other, &question(dialect)).await.1["choices"][0]["message"]["content"], text);
-    }
-}
-
-#[tokio::test]
-async fn openai_answers_with_the_dated_id_and_mistral_with_the_alias() {
-    let (router, _) = simulated(fast(Dialect::Openai));
-    let catalogue = ProviderCatalogue::parse(OPENAI_TOML).unwrap();
-    let today = "2026-11-24".parse().unwrap();
-    let moved = |(id, model): &(&str, &Arc<providers::catalogue::Model>)| {
-        *id != &*model.id && model.operation.as_str() == "chat" && model.price_at(today).is_some()
-    };
-    let (alias, model) = catalogue.ids_at(today).find(moved).unwrap();
-    let body = with(question(Dialect::Openai), json!({"model": alias}));
-    assert_eq!(ask(&router, &body).await.1["model"], *model.id);
-    let (router, _) = simulated(fast(Dialect::Mistral));
-    let (_, whole) = ask(&router, &question(Dialect::Mistral)).await;
-    assert_eq!(whole["model"], MISTRAL_MODEL);
-    assert_eq!(whole["choices"][0]["message"].get("tool_calls"), Some(&Value::Null));
-}
-
-#[tokio::test]
-async fn limits_and_choices_are_respected() {
-    let (router, _) = simulated(fast(Dialect::Mistral));
-    let body = with(question(Dialect::Mistral), json!({"max_tokens": 5, "n": 3}));
-    let (_, whole) = ask(&router, &body).await;
-    assert_eq!(whole["choices"].as_array().unwrap().len(), 3);
-    assert_eq!(usage_of(&whole["usage"]).output_tokens(), 15);
-    assert_eq!(whole["choices"][2]["finish_reason"], "length");
-    let (router, _) = simulated(fast(Dialect::Openai));
-    let body = with(question(Dialect::Openai), json!({"max_completion_tokens": 9, "n": 2}));
-    let (_, whole) = ask(&router, &body).await;
-    assert_eq!(usage_of(&whole["usage"]).output_tokens(), 18);
-    assert_eq!(usage_of(&whole["usage"]).reasoning, 18);
-    let body = with(question(Dialect::Openai), json!({"reasoning_effort": "none", "n": 2}));
-    let chunks = stream(&router, &with(body, json!({"stream_options": {"include_usage": true}}))).await;
-    let visible = tokens::count(&text_of(&chunks, 0)) + tokens::count(&text_of(&chunks, 1));
-    assert_eq!(usage_of(&chunks.last().unwrap()["usage"]).output_tokens(), visible);
-    let (router, _) = simulated(fast(Dialect::Mistral));
-    let chunks = stream(&router, &with(question(Dialect::Mistral), json!({"n": 2}))).await;
-    assert_eq!(chunks.iter().filter(|chunk| !chunk["choices"][0]["finish_reason"].is_null()).count(), 2);
-    assert_eq!(chunks.iter().filter(|chunk| chunk.get("usage").is_some()).count(), 1);
-    assert!(chunks.last().unwrap().get("usage").is_some());
-}
-
-#[tokio::test]
-async fn mistral_refuses_what_it_does_not_know() {
-    let (router, vendor) = simulated(fast(Dialect::Mistral));
-    let extra = json!({"store": false, "stream_options": {"include_usage": true}});
-    let (status, body) = ask(&router, &with(question(Dialect::Mistral), extra)).await;
-    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
-    let expected = json!({
-        "type": "extra_forbidden", "loc": ["body", "store"], "msg": "Extra inputs are not permitted", "input": false,
-    });
-    assert_eq!(body["detail"][0], expected);
-    assert_eq!(body["detail"][1]["loc"][1], "stream_options");
-    let named = json!({"messages": [{"role": "user", "content": "x", "name": "Jeanne"}]});
-    let (status, body) = ask(&router, &with(question(Dialect::Mistral), named)).await;
-    assert_eq!((status, &body["detail"][0]["loc"][4]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("name")));
-    let refused = [
-        (json!({"messages": [{"role": "assistant", "content": "x"}]}), "3230"),
-        (json!({"messages": [{"role": "tool", "content": "x", "tool_call_id": "call_1"}]}), "3280"),
-        (json!({"model": "mistral-unknown"}), "1500"),
-    ];
-    for (change, code) in refused {
-        let (status, body) = ask(&router, &with(question(Dialect::Mistral), change)).await;
-        assert_eq!((status, &body["code"]), (StatusCode::BAD_REQUEST, &json!(code)));
-    }
-    let prefix = json!({"messages": [{"role": "assistant", "content": "Bonjour,", "prefix": true}]});
-    let (_, body) = ask(&router, &with(question(Dialect::Mistral), prefix)).await;
-    assert!(body["choices"][0]["message"]["content"].as_str().unwrap().starts_with("Bonjour, "));
-    let books = vendor.books();
-    assert_eq!((books.calls, books.errors, books.answered), (6, 5, 1));
-}
-
-#[tokio::test]
-async fn openai_refuses_in_its_own_words() {
-    let (router, vendor) = simulated(fast(Dialect::Openai));
-    let refused = [
-        (json!({"random_seed": 1}), 400, "unknown_parameter"),
-        (json!({"max_tokens": 9}), 400, "unsupported_parameter"),
-        (json!({"model": "gpt-unknown"}), 404, "model_not_found"),
-        (json!({"messages": null}), 400, "missing_required_parameter"),
-        (json!({"n": 0}), 400, "invalid_value"),
-        (json!({"messages": [{"role": "user", "content": "x", "prefix": true}]}), 400, "unknown_parameter"),
-    ];
-    for (change, status, code) in refused {
-        let (given, body) = ask(&router, &with(question(Dialect::Openai), change)).await;
-        assert_eq!((given.as_u16(), &body["error"]["code"]), (status, &json!(code)));
-    }
-    let path = "/v1/chat/completions";
-    assert_eq!(send_to(&router, path, Some("sk-x"), "{".to_owned()).await.0, StatusCode::BAD_REQUEST);
-    let body = question(Dialect::Openai).to_string();
-    for key in [None, Some(""), Some("bad-key")] {
-        let (status, bytes) = send_to(&router, path, key, body.clone()).await;
-        let answer: Value = serde_json::from_slice(&bytes).unwrap();
-        assert_eq!((status, &answer["error"]["code"]), (StatusCode::UNAUTHORIZED, &json!("invalid_api_key")));
-    }
-    assert_eq!(vendor.books(), Books { calls: 10, errors: 10, ..Books::default() });
-}
-
-#[tokio::test]
-async fn failures_come_at_their_rate_and_are_never_billed() {
-    for dialect in [Dialect::Openai, Dialect::Mistral] {
-        let (router, vendor) = simulated(SimulatorSettings { error_rate: 0.5, ..fast(dialect) });
-        let mut seen = std::collections::BTreeMap::<u16, u64>::new();
-        for _ in 0..200 {
-            *seen.entry(ask(&router, &question(dialect)).await.0.as_u16()).or_default() += 1;
-        }
-        assert_eq!(seen.keys().copied().collect::<Vec<_>>(), [200, 429, 500, 503]);
-        let books = vendor.books();
-        assert_eq!((books.calls, books.answered, books.errors), (200, seen[&200], 200 - seen[&200]));
-        assert!((70..130).contains(&books.errors), "{seen:?}");
-        assert_eq!(books.models.values().map(|line| line.calls).sum::<u64>(), books.answered);
-    }
-}
-
-#[tokio::test]
-async fn books_agree_with_the_usage_reported_and_the_catalogue() {
-    for (dialect, text) in [(Dialect::Openai, OPENAI_TOML), (Dialect::Mistral, MISTRAL_TOML)] {
-        let (router, vendor) = simulated(fast(dialect));
-        let catalogue = ProviderCatalogue::parse(text).unwrap();
-        let today = "2026-11-24".parse().unwrap();
-        let model = catalogue.resolve(model_of(dialect), today).unwrap();
-        let long = "Les horaires du port. ".repeat(400);
-        let mut expected = Books::default();
-        for (host, path) in [("global", "/v1"), ("eu", "/eu/v1"), ("us", "/us/v1"), ("global", "/v1")] {
-            let body = with(question(dialect), json!({"messages": [{"role": "user", "content": long}]}));
-            let path = format!("{path}/chat/completions");
-            let (_, bytes) = send_to(&router, &path, Some("sk-x"), body.to_string()).await;
-            let usage = usage_of(&serde_json::from_slice::<Value>(&bytes).unwrap()["usage"]);
-            let uplift = catalogue.host(host).unwrap().uplift_for(model);
-            let cost = model.price_at(today).unwrap().cost(&usage, uplift).unwrap();
-            expected.calls += 1;
-            expected.answered += 1;
-            expected.cached_tokens += usage.input_cached;
-            let tokens = books::Tokens { input: usage.input_tokens(), cached: 0, output: usage.output_tokens() };
-            expected.bill(&model.id, tokens, cost.nanos());
-        }
-        let block = if dialect == Dialect::Mistral { 64 } else { 128 };
-        assert!(expected.cached_tokens >= 3 * 1024 && expected.cached_tokens % block == 0);
-        assert_eq!(vendor.books(), expected);
-        let request = Request::get("/simulator/books").body(Body::empty()).unwrap();
-        let response = router.oneshot(request).await.unwrap();
-        let served: Books = serde_json::from_slice(&to_bytes(response.into_body(), 1 << 20).await.unwrap()).unwrap();
-        assert_eq!(served, expected);
-    }
-}
-
-#[tokio::test]
-async fn models_are_listed_for_those_with_a_key() {
-    for dialect in [Dialect::Openai, Dialect::Mistral] {
-        let (router, vendor) = simulated(fast(dialect));
-        let request =
-            |key: &str| Request::get("/eu/v1/models").header("authorization", key).body(Body::empty()).unwrap();
-        assert_eq!(router.clone().oneshot(request("")).await.unwrap().status(), StatusCode::UNAUTHORIZED);
-        let response = router.clone().oneshot(request("Bearer k")).await.unwrap();
-        let list: Value = serde_json::from_slice(&to_bytes(response.into_body(), 1 << 20).await.unwrap()).unwrap();
-        assert!(list["data"].as_array().unwrap().iter().any(|entry| entry["id"] == model_of(dialect)));
-        assert_eq!(vendor.books().calls, 0);
-    }
-}
-
-async fn started(settings: SimulatorSettings) -> (Simulator, Shutdown) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let shutdown = Shutdown::new();
-    (Simulator::start(settings, listener, Clock::system(), &shutdown).unwrap(), shutdown)
-}
-
-async fn call(simulator: &Simulator, body: &Value) -> TcpStream {
-    let mut connection = TcpStream::connect(simulator.address()).await.unwrap();
-    let body = body.to_string();
-    let head = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: simulator\r\nauthorization: Bearer k\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    connection.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-    connection
-}
-
-async fn until(simulator: &Simulator, reached: impl Fn(&Books) -> bool) -> Books {
-    let wait = async {
-        while !reached(&simulator.books()) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        simulator.books()
-    };
-    tokio::time::timeout(PATIENCE, wait).await.unwrap()
-}
-
-#[tokio::test]
-async fn a_stream_cut_by_the_client_is_billed_up_to_the_cut() {
-    for dialect in [Dialect::Openai, Dialect::Mistral] {
-        let settings = SimulatorSettings {
-            inter_token: LogNormalMillis { median: 5.0, sigma: 0.0 },
-            output_tokens: (4000, 4000),
-            ..fast(dialect)
-        };
-        let (simulator, _shutdown) = started(settings).await;
-        let mut connection = call(&simulator, &with(question(dialect), json!({"stream": true}))).await;
-        let mut read = Vec::new();
-        while read.windows(9).filter(|window| window == b"\"content\"").count() < 10 {
-            assert_ne!(connection.read_buf(&mut read).await.unwrap(), 0);
-        }
-        assert_eq!(simulator.books().cut_by_client, 0);
-        drop(connection);
-        let books = until(&simulator, |books| books.cut_by_client == 1).await;
-        assert_eq!((books.calls, books.answered), (1, 0));
-        assert!(books.input_tokens > 0 && books.billed_nanos > 0);
-        assert!((9..1000).contains(&books.output_tokens), "{books:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_hang_sends_nothing_and_a_whole_answer_can_be_cut_too() {
-    let (simulator, _shutdown) = started(SimulatorSettings { hang_rate: 1.0, ..fast(Dialect::Openai) }).await;
-    let mut connection = call(&simulator, &question(Dialect::Openai)).await;
-    until(&simulator, |books| books.hangs == 1).await;
-    let mut byte = [0];
-    assert!(tokio::time::timeout(Duration::from_millis(100), connection.read(&mut byte)).await.is_err());
-    assert_eq!(simulator.books(), Books { calls: 1, hangs: 1, ..Books::default() });
-
-    let slow = LogNormalMillis { median: 60_000.0, sigma: 0.0 };
-    let (simulator, _shutdown) = started(SimulatorSettings { first_token: slow, ..fast(Dialect::Mistral) }).await;
-    let connection = call(&simulator, &question(Dialect::Mistral)).await;
-    until(&simulator, |books| books.calls == 1).await;
-    drop(connection);
-    let books = until(&simulator, |books| books.cut_by_client == 1).await;
-    assert_eq!(books.output_tokens, 0);
-    assert!(books.input_tokens > 0);
-}
-
-#[tokio::test]
-async fn it_paces_serves_over_tcp_and_ends_with_the_process() {
-    let settings = SimulatorSettings {
-        first_token: LogNormalMillis { median: 40.0, sigma: 0.1 },
-        inter_token: LogNormalMillis { median: 2.0, sigma: 0.1 },
-        output_tokens: (20, 20),
-        ..SimulatorSettings::new(Dialect::Openai)
-    };
-    let (simulator, shutdown) = started(settings).await;
-    let port = simulator.address().port();
-    assert_eq!(simulator.base_url(), format!("http://127.0.0.1:{port}/v1"));
-    assert_eq!(simulator.base_url_of("eu"), format!("http://127.0.0.1:{port}/eu/v1"));
-    let clock = Clock::system();
-    let start = clock.tick();
-    let mut connection = call(&simulator, &with(question(Dialect::Openai), json!({"stream": true}))).await;
-    let mut read = Vec::new();
-    while !read.ends_with(b"0\r\n\r\n") {
-        assert_ne!(connection.read_buf(&mut read).await.unwrap(), 0);
-    }
-    assert!(clock.tick().since(start) >= Duration::from_millis(60));
-    let head = String::from_utf8_lossy(&read).to_lowercase();
-    assert!(head.contains("content-type: text/event-stream") && head.contains("x-request-id: req_"));
-    assert_eq!(simulator.books().answered, 1);
-    shutdown.begin();
-    assert!(shutdown.finish(PATIENCE).await);
-    assert!(TcpStream::connect(simulator.address()).await.is_err());
-}
-
-#[test]
-fn its_own_arithmetic_agrees_with_the_catalogue_at_every_tier() {
-    let today = "2026-11-24".parse().unwrap();
-    let mut tiers = 0;
-    for text in [OPENAI_TOML, MISTRAL_TOML] {
-        let catalogue = ProviderCatalogue::parse(text).unwrap();
-        for row in catalogue.ids_at(today).filter_map(|(_, model)| model.price_at(today)) {
-            let threshold = row.long_context.map_or(1000, |tier| tier.above_input_tokens);
-            tiers += usize::from(row.long_context.is_some());
-            for input in [0, 7, threshold, threshold + 1] {
-                for uplift in [0, 10] {
-                    let cached = input / 3;
-                    let tokens = books::Tokens { input, cached, output: 977 };
-                    let usage = Usage {
-                        input_uncached: input - cached,
-                        input_cached: cached,
-                        output_visible: 977,
-                        ..Usage::default()
-                    };
-                    assert_eq!(books::price(row, uplift, tokens), row.cost(&usage, uplift).unwrap().nanos());
-                }
-            }
-        }
-    }
-    assert!(tiers > 0);
-}
+mod chat;
+mod connection;
+mod embeddings;
+mod moderations;
+mod responses;
+mod strict;
+mod strict_openai;
+mod tools;
+mod transcriptions;
