@@ -94,8 +94,7 @@ pub fn public_router(state: AppState, cors_origins: &[String]) -> Router {
         .nest("/v1", api.clone())
         .merge(api)
         .route("/openapi.json", get(openapi::openapi_json))
-        .route("/", get(openapi::welcome))
-        .layer(axum::middleware::from_fn_with_state(state.clone(), middleware::read_refused_bodies));
+        .route("/", get(openapi::welcome));
     // Outermost: a browser asks first, without a key.
     with_layers(router, state).layer(middleware::cors(cors_origins))
 }
@@ -115,7 +114,7 @@ pub fn ops_router(state: AppState) -> Router {
 }
 
 /// The stack of every listener, outermost first: panic to 500 · keys hidden from whatever prints headers · request id ·
-/// count and log of the answer.
+/// count and log of the answer · a refused body read to its end.
 fn with_layers(router: Router<AppState>, state: AppState) -> Router {
     router
         .fallback(error::not_found)
@@ -128,7 +127,8 @@ fn with_layers(router: Router<AppState>, state: AppState) -> Router {
                     axum::http::header::COOKIE,
                 ]))
                 .layer(axum::middleware::from_fn(middleware::request_id))
-                .layer(axum::middleware::from_fn_with_state(state.clone(), middleware::observe)),
+                .layer(axum::middleware::from_fn_with_state(state.clone(), middleware::observe))
+                .layer(axum::middleware::from_fn_with_state(state.clone(), middleware::read_refused_bodies)),
         )
         .with_state(state)
 }

@@ -141,12 +141,12 @@ const OUTPUT_DETAILS: &[&str] = &["completion_tokens_details", "output_tokens_de
 /// Longer than any recording that a vendor takes: a duration beyond it says nothing.
 const PLAUSIBLE_SECONDS: f64 = 1_000_000.0;
 
-/// Seconds as whole milliseconds, rounded up: a duration is never understated.
+/// Seconds as whole milliseconds, rounded up: a duration is never understated. What is below a microsecond is how
+/// binary fractions are written, and no sound.
 fn millis(seconds: &Value) -> Option<u64> {
     let seconds = seconds.as_f64().filter(|seconds| (0.0..=PLAUSIBLE_SECONDS).contains(seconds))?;
-    std::time::Duration::try_from_secs_f64((seconds * 1000.0).ceil() / 1000.0)
-        .ok()
-        .and_then(|duration| u64::try_from((duration.as_micros() + 500) / 1000).ok())
+    let micros = (std::time::Duration::try_from_secs_f64(seconds).ok()?.as_nanos() + 500) / 1_000;
+    u64::try_from(micros.div_ceil(1_000)).ok()
 }
 
 #[cfg(test)]
@@ -216,6 +216,10 @@ mod tests {
         assert_eq!((tokens.input_uncached, tokens.input_audio, tokens.output_visible), (10, 4, 101));
         assert_eq!(read(json!({"type": "duration", "seconds": 9})).audio_millis, 9_000);
         assert_eq!(read(json!({"type": "duration", "seconds": 8.4701})).audio_millis, 8_471, "never understated");
+        for whole in 1..100_000_u32 {
+            let seconds = f64::from(whole) / 1000.0;
+            assert_eq!(millis(&json!(seconds)), Some(u64::from(whole)), "{seconds} s is whole milliseconds");
+        }
         let mistral =
             read(json!({"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12, "prompt_audio_seconds": 31}));
         assert_eq!((mistral.total_tokens(), mistral.audio_millis), (12, 31_000));

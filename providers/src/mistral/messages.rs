@@ -61,7 +61,8 @@ fn mark_prefix(request: &ChatRequest, turns: &mut [Map<String, Value>]) -> Optio
 fn note_dropped(message: &Map<String, Value>, kept: &[&str], dropped: &mut Vec<String>) {
     for (key, value) in message {
         let name = format!("messages.{key}");
-        if !kept.contains(&key.as_str()) && !value.is_null() && !dropped.contains(&name) {
+        let says_nothing = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+        if !kept.contains(&key.as_str()) && !says_nothing && !dropped.contains(&name) {
             dropped.push(name);
         }
     }

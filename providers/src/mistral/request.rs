@@ -38,7 +38,9 @@ pub(crate) fn chat_body(
     body.insert("model".into(), context.model_id.into());
     body.insert("messages".into(), messages.into());
     body.insert("stream".into(), request.stream.into());
-    body.insert("max_tokens".into(), context.max_output_tokens.into());
+    // At the window or above Mistral refuses it.
+    let below_window = context.model.context_window.saturating_sub(1);
+    body.insert("max_tokens".into(), context.max_output_tokens.min(below_window).into());
     if request.choices > 1 {
         body.insert("n".into(), request.choices.into());
     }

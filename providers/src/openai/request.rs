@@ -18,8 +18,9 @@ const WITHHELD: &[&str] = &[
 ];
 /// Fields of Mistral's dialect that have no meaning here.
 const MISTRAL_ONLY: &[&str] = &["safe_prompt", "prompt_mode", "guardrails"];
-/// Keys of messages that other dialects have, and that OpenAI refuses.
-const FOREIGN_MESSAGE_KEYS: &[&str] = &["prefix", "reasoning_content", "reasoning"];
+/// Keys of messages that other dialects have, or answers, which clients send back as they got them; OpenAI's published
+/// request has none of them.
+const FOREIGN_MESSAGE_KEYS: &[&str] = &["prefix", "reasoning_content", "reasoning", "annotations"];
 
 /// Builds the body for OpenAI.
 ///
@@ -121,7 +122,8 @@ fn message(index: usize, message: &Map<String, Value>, dropped: &mut Vec<String>
         match (key.as_str(), value) {
             (name, _) if FOREIGN_MESSAGE_KEYS.contains(&name) || (name == "name" && role == "tool") => {
                 let name = format!("messages.{key}");
-                if !value.is_null() && !dropped.contains(&name) {
+                let says_nothing = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+                if !says_nothing && !dropped.contains(&name) {
                     dropped.push(name);
                 }
             }

@@ -13,11 +13,16 @@ use crate::usage::ReportedUsage;
 /// The media type of an answer, its bytes, and what the ledger needs of it.
 type Whole = (&'static str, Bytes, AnswerFacts);
 
-/// Reads a vendor's answer and writes it in `format`.
+/// Reads a vendor's answer and writes it in `format`; `model` is the one sent.
 ///
 /// # Errors
 /// [`ProviderError`] for an answer that holds no text.
-pub(crate) fn answer(format: TranscriptFormat, mistral: bool, body: &Bytes) -> Result<Whole, ProviderError> {
+pub(crate) fn answer(
+    format: TranscriptFormat,
+    mistral: bool,
+    model: &str,
+    body: &Bytes,
+) -> Result<Whole, ProviderError> {
     let answer: Value = serde_json::from_slice(body).map_err(|_| unreadable())?;
     if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
         return Err(error_event(error));
@@ -34,18 +39,27 @@ pub(crate) fn answer(format: TranscriptFormat, mistral: bool, body: &Bytes) -> R
         TranscriptFormat::Text => ("text/plain; charset=utf-8", format!("{text}\n").into()),
         TranscriptFormat::Srt => ("application/x-subrip", srt(&answer).into()),
         TranscriptFormat::Vtt => ("text/vtt; charset=utf-8", vtt(&answer).into()),
-        // The vendor's own answer is in the client's form already.
-        _ if !mistral => ("application/json", body.clone()),
+        // OpenAI's own answer is in the client's form already.
+        _ if !mistral => ("application/json", for_every_client(answer.clone(), model)),
         TranscriptFormat::Json | TranscriptFormat::DiarizedJson => {
-            let mut out = json!({"text": text});
+            let mut out = json!({"text": text, "language": answer.get("language")});
             if let (Some(usage), Some(object)) = (client_usage(&facts), out.as_object_mut()) {
                 object.insert("usage".to_owned(), usage);
             }
-            ("application/json", out.to_string().into())
+            ("application/json", for_every_client(out, answer.get("model").and_then(Value::as_str).unwrap_or(model)))
         }
-        TranscriptFormat::VerboseJson => ("application/json", verbose(&answer, text, &facts).to_string().into()),
+        TranscriptFormat::VerboseJson => ("application/json", for_every_client(verbose(&answer, text, &facts), model)),
     };
     Ok((media_type, out, facts))
+}
+
+/// The keys without which Mistral's client refuses an answer; OpenAI's passes over them.
+fn for_every_client(mut answer: Value, model: &str) -> Bytes {
+    if let Some(object) = answer.as_object_mut() {
+        object.entry("model").or_insert_with(|| model.into());
+        object.entry("language").or_insert(Value::Null);
+    }
+    answer.to_string().into()
 }
 
 /// Usage as OpenAI words it for a model that is billed by time, or by tokens.
@@ -144,7 +158,7 @@ mod tests {
     }
 
     fn written(format: TranscriptFormat) -> (&'static str, String, AnswerFacts) {
-        let (kind, body, facts) = answer(format, true, &mistral()).unwrap();
+        let (kind, body, facts) = answer(format, true, "voxtral", &mistral()).unwrap();
         (kind, String::from_utf8(body.to_vec()).unwrap(), facts)
     }
 
@@ -168,7 +182,7 @@ mod tests {
     #[test]
     fn an_answer_without_text_is_no_answer() {
         for body in ["{}", "<html>", r#"{"error":{"message":"no"}}"#] {
-            assert!(answer(TranscriptFormat::Text, false, &Bytes::from_static(body.as_bytes())).is_err());
+            assert!(answer(TranscriptFormat::Text, false, "m", &Bytes::from_static(body.as_bytes())).is_err());
         }
     }
 }

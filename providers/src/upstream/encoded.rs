@@ -87,9 +87,11 @@ enum Reader {
     Moderation {
         mistral: bool,
     },
+    /// The model is the one sent, for vendors that do not say it.
     Transcription {
         format: TranscriptFormat,
         mistral: bool,
+        model: String,
     },
 }
 
@@ -177,7 +179,7 @@ fn transcription_call(
 ) -> Result<Call, InvalidRequest> {
     let mistral = dialect == Dialect::Mistral;
     let form = if mistral { request.mistral_form(context, dropped)? } else { request.openai_form(context, dropped) };
-    let reader = Reader::Transcription { format: request.format, mistral };
+    let reader = Reader::Transcription { format: request.format, mistral, model: context.model_id.to_owned() };
     Ok(("/audio/transcriptions", UpstreamBody::Form(form), reader))
 }
 
@@ -221,7 +223,7 @@ impl Encoded {
             Reader::Embeddings(reader) => json_answer(reader.answer(body)?),
             Reader::Moderation { mistral: true } => json_answer(moderation::mistral_answer(body)?),
             Reader::Moderation { mistral: false } => json_answer(moderation::openai_answer(body)?),
-            Reader::Transcription { format, mistral } => transcription::answer(*format, *mistral, body)?,
+            Reader::Transcription { format, mistral, model } => transcription::answer(*format, *mistral, model, body)?,
         };
         Ok(Answer { body, content_type, facts })
     }

@@ -134,6 +134,11 @@ impl TestGateway {
         }
     }
 
+    /// The residents' routes, for a test that needs a real connection.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
@@ -157,10 +162,11 @@ impl TestGateway {
     }
 
     pub fn request(key: &str, body: &Value) -> Request<Body> {
-        Request::post("/v1/chat/completions")
-            .header("authorization", format!("Bearer {key}"))
-            .body(Body::from(body.to_string()))
-            .unwrap()
+        Self::post("/v1/chat/completions", key, body)
+    }
+
+    pub fn post(path: &str, key: &str, body: &Value) -> Request<Body> {
+        Request::post(path).header("authorization", format!("Bearer {key}")).body(Body::from(body.to_string())).unwrap()
     }
 
     pub async fn get(&self, key: &str, path: &str) -> Answer {

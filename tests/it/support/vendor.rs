@@ -24,6 +24,8 @@ pub enum Step {
     Stream { pieces: u32, gap: Duration, end: End },
     /// A 200 with a body that is not JSON.
     Garbage,
+    /// A 200 with this body, of this media type.
+    Body(&'static str, String),
 }
 
 /// How a scripted stream ends.
@@ -42,7 +44,10 @@ pub enum End {
 pub struct Call {
     pub path: String,
     pub headers: HeaderMap,
+    /// The JSON sent; null where it was no JSON.
     pub body: Value,
+    /// What was sent, as it came.
+    pub raw: Bytes,
 }
 
 #[derive(Clone)]
@@ -94,15 +99,25 @@ async fn answer(state: State<Shared>, uri: Uri, headers: HeaderMap, body: Bytes)
     let mistral = state.mistral;
     let mut response = scripted(state, uri, headers, body).await;
     let name = if mistral { "mistral-correlation-id" } else { "x-request-id" };
-    response.headers_mut().insert(name, "vendor-request-1".parse().unwrap());
+    // What the vendors' edges send beside: it concerns the town's account, and must stay here.
+    for (name, value) in [
+        (name, "vendor-request-1"),
+        ("set-cookie", "__cf_bm=secret"),
+        ("x-ratelimit-remaining-requests", "4711"),
+        ("openai-organization", "org-of-the-town"),
+        ("access-control-allow-origin", "*"),
+        ("strict-transport-security", "max-age=1"),
+    ] {
+        response.headers_mut().insert(name, value.parse().unwrap());
+    }
     response
 }
 
-async fn scripted(State(shared): State<Shared>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+async fn scripted(State(shared): State<Shared>, uri: Uri, headers: HeaderMap, raw: Bytes) -> Response {
+    let body: Value = serde_json::from_slice(&raw).unwrap_or_default();
     let streamed = body["stream"] == true;
     let asked = body["model"].as_str().unwrap_or_default().to_owned();
-    shared.calls.lock().unwrap().push(Call { path: uri.path().to_owned(), headers, body });
+    shared.calls.lock().unwrap().push(Call { path: uri.path().to_owned(), headers, body, raw });
     let step = shared.script.lock().unwrap().pop_front();
     let step = step.unwrap_or(Step::Say { text: "Bonjour.".to_owned(), input: 10, output: 20, model: None });
     match step {
@@ -122,6 +137,7 @@ async fn scripted(State(shared): State<Shared>, uri: Uri, headers: HeaderMap, bo
         Step::Status(status, body) => (StatusCode::from_u16(status).unwrap(), body).into_response(),
         Step::Hang => std::future::pending().await,
         Step::Garbage => "<html>".into_response(),
+        Step::Body(media_type, body) => ([("content-type", media_type)], body).into_response(),
         Step::Stream { pieces, gap, end } => scripted_stream(&shared, &asked, pieces, gap, end),
     }
 }
