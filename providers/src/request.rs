@@ -143,10 +143,18 @@ impl ApiRequest {
     pub fn bound(&self, model: &Model, max_output_tokens: u64) -> Result<UsageBound, InvalidRequest> {
         match self {
             Self::Chat(request) => request.bound(model, max_output_tokens),
-            Self::Responses(request) => request.chat.bound(model, max_output_tokens),
+            Self::Responses(request) => request.chat.bound(model, max_output_tokens).map_err(in_input),
             Self::Embeddings(request) => Ok(request.bound()),
-            Self::Moderation(request) => request.bound(model),
+            Self::Moderation(request) => request.bound(model).map_err(in_input),
             Self::Transcription(_) => Ok(TranscriptionRequest::bound(model)),
         }
     }
+}
+
+/// The client of these endpoints never wrote `messages`: what is wrong with them is wrong with its `input`.
+pub(crate) fn in_input(mut error: InvalidRequest) -> InvalidRequest {
+    if error.param.as_deref().is_some_and(|param| param.starts_with("messages")) {
+        error.param = Some("input".to_owned());
+    }
+    error
 }

@@ -7,6 +7,7 @@
 use serde_json::{Map, Value};
 
 use crate::chat::{ChatRequest, InvalidRequest, parse_object, wrong_type};
+use crate::request::in_input;
 
 mod answer;
 mod echo;
@@ -58,7 +59,7 @@ impl ResponsesRequest {
         let mut body = parse_object(body, "a Responses request")?;
         let max_output_tokens = output_limit(&body)?;
         let translated = request::translate(&body, request::Surface::Responses)?;
-        let chat = ChatRequest::from_map(translated.chat, body_bytes).map_err(in_words_of_input)?;
+        let chat = ChatRequest::from_map(translated.chat, body_bytes).map_err(in_input)?;
         for key in ["model", "stream", "max_output_tokens"] {
             body.shift_remove(key);
         }
@@ -77,14 +78,6 @@ fn output_limit(body: &Map<String, Value>) -> Result<Option<u64>, InvalidRequest
             _ => Err(wrong_type(KEY, &format!("a whole number of at least {MIN_OUTPUT_TOKENS}"))),
         },
     }
-}
-
-/// The client never wrote `messages`: what is wrong with them is wrong with its `input`.
-fn in_words_of_input(mut error: InvalidRequest) -> InvalidRequest {
-    if error.param.as_deref().is_some_and(|param| param.starts_with("messages")) {
-        error.param = Some("input".to_owned());
-    }
-    error
 }
 
 /// True for a body in the shape of the Responses API that was posted where chat requests are (Cursor does).

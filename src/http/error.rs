@@ -89,8 +89,7 @@ impl ApiError {
     }
 
     pub(super) fn not_stored() -> Self {
-        let text =
-            "Answers are not stored here, so there is none to be fetched: send the whole conversation in `input`.";
+        let text = "Only POST /v1/responses is offered: answers are not stored here, so there is none to be fetched. Send the whole conversation in `input`.";
         Self::invalid(StatusCode::NOT_FOUND, Some("response_not_found"), text)
     }
 

@@ -50,6 +50,7 @@ async fn no_prompt_answer_or_key_is_found_in_logs_metrics_errors_or_the_ledger()
         .send(TestGateway::request(&key, &serde_json::json!({"model": "gpt-6-luna", "messages": QUESTION})))
         .await
         .text();
+    errors += &every_other_endpoint(&gateway, &key).await;
     gateway.settled().await;
     gateway.ledger().close().await.unwrap();
 
@@ -68,6 +69,34 @@ async fn no_prompt_answer_or_key_is_found_in_logs_metrics_errors_or_the_ledger()
             assert!(!contains(&bytes, secret.as_bytes()), "{secret} was found in {place}");
         }
     }
+}
+
+/// Sends the canary to every endpoint that reaches a vendor; gives the bodies of refusals.
+async fn every_other_endpoint(gateway: &TestGateway, key: &str) -> String {
+    let mut errors = String::new();
+    for (path, body) in [
+        ("/v1/responses", serde_json::json!({"model": "mistral-small-latest", "input": QUESTION, "stream": true})),
+        (
+            "/v1/responses",
+            serde_json::json!({"model": "gpt-6-luna", "input": QUESTION, "previous_response_id": QUESTION}),
+        ),
+        ("/v1/embeddings", serde_json::json!({"model": "mistral-embed", "input": [QUESTION]})),
+        ("/v1/moderations", serde_json::json!({"input": QUESTION})),
+    ] {
+        let answer = gateway.send(TestGateway::post(path, key, &body)).await;
+        if answer.status != 200 {
+            errors += &answer.text();
+        }
+    }
+    let form = format!(
+        "--b\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{QUESTION}.wav\"\r\n\r\n{QUESTION}\r\n--b\r\ncontent-disposition: form-data; name=\"prompt\"\r\n\r\n{QUESTION}\r\n--b\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n--b--\r\n"
+    );
+    let request = axum::http::Request::post("/v1/audio/transcriptions")
+        .header("authorization", format!("Bearer {key}"))
+        .header("content-type", "multipart/form-data; boundary=b")
+        .body(axum::body::Body::from(form))
+        .unwrap();
+    errors + &gateway.send(request).await.text()
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {

@@ -5,23 +5,24 @@ use crate::upstream::{encode, tests::with_context};
 use futures_util::stream;
 use serde_json::json;
 
-fn run(
-    dialect: Dialect,
-    include_usage: bool,
-    text: &'static str,
-    cut: usize,
-) -> (Vec<u8>, AnswerFacts, Option<ErrorKind>) {
-    let (head, tail) = text.as_bytes().split_at(cut.min(text.len()));
-    let body = stream::iter([Ok(Bytes::from_static(head)), Ok(Bytes::from_static(tail))]);
+type Outcome = (Vec<u8>, AnswerFacts, Option<ErrorKind>);
+
+fn run(dialect: Dialect, include_usage: bool, text: &'static str, cut: usize) -> Outcome {
     let asked = json!({
         "model": "m", "stream": true, "stream_options": {"include_usage": include_usage},
         "messages": [{"role": "user", "content": "x"}],
     });
-    let request = ApiRequest::parse(Endpoint::Chat, asked.to_string().as_bytes()).unwrap();
+    answer_to(&asked, "", dialect, text, cut)
+}
+
+/// What the client `user_agent` gets for `text`, which arrives in two parts.
+fn answer_to(asked: &Value, user_agent: &str, dialect: Dialect, text: &'static str, cut: usize) -> Outcome {
+    let (head, tail) = text.as_bytes().split_at(cut.min(text.len()));
+    let body = stream::iter([Ok(Bytes::from_static(head)), Ok(Bytes::from_static(tail))]);
+    let request = ApiRequest::parse(Endpoint::Chat, asked.to_string().as_bytes()).unwrap().for_client(user_agent);
     let encoded = with_context(|context| encode(dialect, &request, context)).unwrap();
     let mut chat = encoded.stream(Box::pin(body), None);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(async {
+    block_on(async {
         let mut out = Vec::new();
         while let Some(item) = chat.next().await {
             match item {
@@ -31,6 +32,10 @@ fn run(
         }
         (out, chat.facts().clone(), None)
     })
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(work)
 }
 
 const OPENAI: &str = "data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"gpt-6-luna\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null},\"finish_reason\":null}],\"usage\":null}\n\ndata: {\"id\":\"chatcmpl-1\",\"model\":\"gpt-6-luna\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\u{c9}t\u{e9}\"},\"finish_reason\":null}],\"usage\":null}\n\ndata: {\"id\":\"chatcmpl-1\",\"model\":\"gpt-6-luna\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":null}\n\ndata: {\"id\":\"chatcmpl-1\",\"model\":\"gpt-6-luna\",\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,\"total_tokens\":5}}\n\ndata: [DONE]\n\n";
@@ -145,4 +150,47 @@ fn a_failure_after_the_head_is_understood_in_every_form() {
     ] {
         assert_eq!(run(Dialect::Compatible, false, text, 9).2, Some(ErrorKind::Server), "{text}");
     }
+}
+
+const FRAGMENTS: &str = "data: {\"id\":\"x\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":null},\"finish_reason\":null}]}\n\ndata: {\"id\":\"x\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"call_a\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"\"}}]},\"finish_reason\":null}]}\n\ndata: {\"id\":\"x\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{\\\"a\\\":\"}}]},\"finish_reason\":null}]}\n\ndata: {\"id\":\"x\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":1,\"id\":\"call_b\",\"type\":\"function\",\"function\":{\"name\":\"g\",\"arguments\":\"{}\"}}]},\"finish_reason\":null}]}\n\ndata: {\"id\":\"x\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"1}\"}}]},\"finish_reason\":null}]}\n\ndata: {\"id\":\"x\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n";
+
+#[test]
+fn a_client_that_cannot_join_fragments_gets_every_call_whole_and_others_get_them_as_they_came() {
+    let mut asked = json!({"model": "m", "stream": true, "messages": [{"role": "user", "content": "x"}]});
+    let (out, ..) = answer_to(&asked, "OpenAI/Python 3.54.0", Dialect::Openai, FRAGMENTS, 300);
+    assert_eq!(out, FRAGMENTS.as_bytes());
+    let by_name = answer_to(&asked, "mistral-client-python/3.7.0", Dialect::Openai, FRAGMENTS, 300).0;
+    asked["safe_prompt"] = false.into();
+    let by_words = answer_to(&asked, "", Dialect::Openai, FRAGMENTS, 300).0;
+    assert_eq!(by_name, by_words);
+    let out = String::from_utf8(by_name).unwrap();
+    let calls: Vec<Value> = out
+        .split("\n\n")
+        .filter_map(|frame| serde_json::from_str::<Value>(frame.strip_prefix("data: ")?).ok())
+        .filter_map(|chunk| chunk.pointer("/choices/0/delta/tool_calls/0").cloned())
+        .collect();
+    let call = |index, id, name, arguments| json!({"index": index, "id": id, "type": "function", "function": {"name": name, "arguments": arguments}});
+    assert_eq!(calls, [call(0, "call_a", "f", "{\"a\":1}"), call(1, "call_b", "g", "{}")]);
+    assert!(out.ends_with("\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n"), "{out}");
+}
+
+#[test]
+fn a_forwarded_frame_is_a_piece_of_what_arrived_and_no_copy() {
+    let segment = Bytes::from_static(OPENAI.as_bytes());
+    let asked = json!({
+        "model": "m", "stream": true, "stream_options": {"include_usage": true},
+        "messages": [{"role": "user", "content": "x"}],
+    });
+    let request = ApiRequest::parse(Endpoint::Chat, asked.to_string().as_bytes()).unwrap();
+    let encoded = with_context(|context| encode(Dialect::Openai, &request, context)).unwrap();
+    let mut chat = encoded.stream(Box::pin(stream::iter([Ok(segment.clone())])), None);
+    let within = segment.as_ptr_range();
+    block_on(async {
+        let mut pieces = 0;
+        while let Some(piece) = chat.next().await {
+            assert!(within.contains(&piece.unwrap().bytes.as_ptr()));
+            pieces += 1;
+        }
+        assert_eq!(pieces, 5);
+    });
 }
