@@ -13,13 +13,24 @@ use crate::sse::Frame;
 use crate::stream::{AnswerFacts, DONE_FRAME, Decoded, FrameReader, data_frame, error_frame, failure_in, unreadable};
 use crate::usage::ReportedUsage;
 
+/// A text of a chunk, borrowed where it has no escapes. A type of its own, because serde makes a copy of every
+/// `Option<Cow<str>>`, whatever it is told to borrow.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Text<'_> {
+    fn chars(&self) -> u64 {
+        u64::try_from(self.0.chars().count()).unwrap_or(u64::MAX)
+    }
+}
+
 /// The parts of a chunk that matter here, borrowed from the frame.
 #[derive(Deserialize)]
 struct Chunk<'a> {
     #[serde(borrow, default)]
-    id: Option<Cow<'a, str>>,
+    id: Option<Text<'a>>,
     #[serde(borrow, default)]
-    model: Option<Cow<'a, str>>,
+    model: Option<Text<'a>>,
     #[serde(borrow)]
     choices: Vec<ChunkChoice<'a>>,
     #[serde(default)]
@@ -35,17 +46,17 @@ struct ChunkChoice<'a> {
     #[serde(borrow)]
     delta: Delta<'a>,
     #[serde(borrow, default)]
-    finish_reason: Option<Cow<'a, str>>,
+    finish_reason: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
 struct Delta<'a> {
     #[serde(borrow, default)]
-    content: Option<Cow<'a, str>>,
+    content: Option<Text<'a>>,
     #[serde(borrow, default)]
-    refusal: Option<Cow<'a, str>>,
+    refusal: Option<Text<'a>>,
     #[serde(borrow, default)]
-    reasoning_content: Option<Cow<'a, str>>,
+    reasoning_content: Option<Text<'a>>,
     #[serde(default)]
     reasoning: Option<serde::de::IgnoredAny>,
     #[serde(default)]
@@ -63,7 +74,7 @@ impl Chunk<'_> {
     /// Whether an OpenAI client can take it as it is.
     fn is_in_shape(&self) -> bool {
         let choices_fit = self.choices.iter().all(|choice| {
-            let known = choice.finish_reason.as_deref().is_none_or(|reason| FINISH_REASONS.contains(&reason));
+            let known = choice.finish_reason.as_ref().is_none_or(|reason| FINISH_REASONS.contains(&&*reason.0));
             let numbered = choice.delta.tool_calls.iter().flatten().all(|call| call.index.is_some());
             known && numbered && choice.delta.reasoning.is_none()
         });
@@ -101,14 +112,14 @@ impl ChatReader {
         let mut decoded = Decoded::default();
         for choice in &chunk.choices {
             let delta = &choice.delta;
-            let visible = delta.content.as_deref().or(delta.refusal.as_deref()).unwrap_or_default();
-            decoded.visible_chars += u64::try_from(visible.chars().count()).unwrap_or(u64::MAX);
-            let reasoning = delta.reasoning_content.as_deref().is_some_and(|text| !text.is_empty());
+            let visible = delta.content.as_ref().or(delta.refusal.as_ref()).map_or(0, Text::chars);
+            decoded.visible_chars += visible;
+            let reasoning = delta.reasoning_content.as_ref().is_some_and(|text| !text.0.is_empty());
             let calls = delta.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty());
-            decoded.has_content |= !visible.is_empty() || reasoning || calls || delta.function_call.is_some();
+            decoded.has_content |= visible > 0 || reasoning || calls || delta.function_call.is_some();
             if let Some(reason) = &choice.finish_reason {
                 decoded.finished += 1;
-                facts.finish_reason = Some(reason.clone().into_owned());
+                facts.finish_reason = Some(reason.0.clone().into_owned());
             }
         }
         let is_usage = chunk.choices.is_empty() && chunk.usage.is_some();
@@ -116,8 +127,8 @@ impl ChatReader {
             facts.usage = Some(usage);
         }
         if facts.upstream_id.is_none() {
-            facts.upstream_id = chunk.id.map(Cow::into_owned);
-            facts.response_model = chunk.model.map(Cow::into_owned);
+            facts.upstream_id = chunk.id.map(|id| id.0.into_owned());
+            facts.response_model = chunk.model.map(|model| model.0.into_owned());
         }
         if chunk.service_tier.is_some() {
             facts.service_tier = chunk.service_tier;
