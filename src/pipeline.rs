@@ -161,6 +161,8 @@ pub struct Pipeline {
     lease: Duration,
     /// How long a whole call may take, its delivery included.
     total: Duration,
+    /// How long a client waits for a sign of life.
+    keep_alive: Duration,
     drain: Duration,
     drains: Arc<Semaphore>,
     max_attempts: u32,
@@ -196,6 +198,7 @@ impl Pipeline {
             envelope: config.envelope,
             lease: config.lease,
             total: config.upstream.transport.deadlines.total,
+            keep_alive: config.server.keep_alive,
             drain: config.upstream.drain,
             drains: Arc::new(Semaphore::new(config.upstream.max_drains)),
             max_attempts: config.upstream.max_attempts,

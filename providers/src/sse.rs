@@ -51,6 +51,11 @@ impl Frame {
         })
     }
 
+    /// True when the event carries an `id`: once one was seen, some clients take a comment for an event.
+    pub fn has_id(&self) -> bool {
+        lines(&self.raw).any(|(start, end)| self.raw[start..end].starts_with(b"id"))
+    }
+
     /// True when the event carries an `id` or `event` field, which no chat client expects.
     pub fn has_extra_fields(&self) -> bool {
         lines(&self.raw).any(|(start, end)| {

@@ -73,11 +73,22 @@ async fn pump(
     pipeline: &Pipeline,
     open: &mut Open,
     mut stream: AnswerStream,
-    first: Piece,
+    first: Option<Piece>,
     frames: &mpsc::Sender<Bytes>,
 ) -> (AnswerStream, Pumped) {
-    let mut next = Some(Ok(first));
-    while let Some(item) = next {
+    let mut next = first.map(Ok);
+    loop {
+        let item = match next.take() {
+            Some(item) => item,
+            None => tokio::select! {
+                biased;
+                item = stream.next() => match item {
+                    Some(item) => item,
+                    None => return (stream, Pumped::Complete { client_left: false }),
+                },
+                () = frames.closed() => return drain(pipeline, open, stream).await,
+            },
+        };
         match item {
             Ok(piece) => {
                 note(pipeline, open, &piece);
@@ -91,13 +102,7 @@ async fn pump(
                 return (stream, Pumped::Broken { error, client_left });
             }
         }
-        next = tokio::select! {
-            biased;
-            item = stream.next() => item,
-            () = frames.closed() => return drain(pipeline, open, stream).await,
-        };
     }
-    (stream, Pumped::Complete { client_left: false })
 }
 
 /// Gives the client a frame; false when it has left, or stays but reads nothing until the call's deadline: it must not

@@ -23,8 +23,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 pub(super) enum Reply {
     /// Whole.
     Whole(Box<Answer>),
-    /// Streamed, with the first piece already there: an error before it would still have had a status.
-    Stream(Box<AnswerStream>, Piece),
+    /// Streamed, with the first piece where it came soon: an error before it still has a status of its own.
+    Stream(Box<AnswerStream>, Option<Piece>),
 }
 
 /// A call that a vendor is answering.
@@ -115,10 +115,13 @@ async fn call(
             attempt.times.content(now, answer.facts.output_chars > 0);
             Ok(Reply::Whole(Box::new(answer)))
         }
-        UpstreamReply::Stream(mut stream) => match stream.next().await {
-            Some(Ok(piece)) => Ok(Reply::Stream(Box::new(stream), piece)),
-            Some(Err(error)) => Err(CallError::Provider(error)),
-            None => Err(CallError::Provider(ProviderError::new(
+        // A vendor that thinks for long before its first event must not leave the client without a sign of life: past
+        // this wait the answer begins, and a failure after it is told in an event.
+        UpstreamReply::Stream(mut stream) => match tokio::time::timeout(pipeline.keep_alive, stream.next()).await {
+            Err(_still_thinking) => Ok(Reply::Stream(Box::new(stream), None)),
+            Ok(Some(Ok(piece))) => Ok(Reply::Stream(Box::new(stream), Some(piece))),
+            Ok(Some(Err(error))) => Err(CallError::Provider(error)),
+            Ok(None) => Err(CallError::Provider(ProviderError::new(
                 providers::error::ErrorKind::Cut,
                 "The vendor sent nothing.",
             ))),

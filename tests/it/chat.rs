@@ -182,6 +182,24 @@ async fn a_silent_stream_is_kept_alive_by_comments_that_no_client_takes_for_an_e
 }
 
 #[tokio::test]
+async fn an_answer_begins_while_its_vendor_still_thinks() {
+    let gateway = TestGateway::with("[server]\nkeep_alive_seconds = 1\n[upstream]\ndrain_seconds = 1").await;
+    let key = gateway.resident();
+    let thinks = Step::Stream {
+        pieces: 1,
+        gap: std::time::Duration::from_secs(3_600),
+        end: crate::support::vendor::End::Proper,
+    };
+    gateway.mistral.script([thinks]);
+    let mut body = gateway.open(&key, "mistral-small-latest").await.into_data_stream();
+    let first = futures_util::StreamExt::next(&mut body).await.unwrap().unwrap();
+    assert_eq!(&first[..], b": ping\n");
+    drop(body);
+    gateway.settled().await;
+    assert_eq!(gateway.entries().pop().unwrap().outcome, Outcome::Interrupted);
+}
+
+#[tokio::test]
 async fn a_base_address_without_v1_works_as_well() {
     let gateway = TestGateway::start().await;
     let key = gateway.resident();

@@ -359,17 +359,12 @@ impl FrameReader for ResponseEvents {
             let (chars, request_id) = (facts.output_chars, facts.upstream_request_id.take());
             *facts = AnswerFacts { output_chars: chars, upstream_request_id: request_id, ..native_facts(&self.reader) };
         }
+        let bytes = if frame.has_id() { data_frame(&data) } else { frame.raw.clone() };
         if let Some(error) = error {
-            self.failed = Some(frame.raw.clone());
+            self.failed = Some(bytes);
             return Err(error);
         }
-        Ok(Decoded {
-            bytes: frame.raw.clone(),
-            visible_chars,
-            has_content,
-            finished: u64::from(terminal),
-            done: terminal,
-        })
+        Ok(Decoded { bytes, visible_chars, has_content, finished: u64::from(terminal), done: terminal })
     }
 
     fn end(&mut self, _facts: &AnswerFacts) -> Bytes {
