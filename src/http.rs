@@ -95,8 +95,12 @@ pub fn public_router(state: AppState, cors_origins: &[String]) -> Router {
         .merge(api)
         .route("/openapi.json", get(openapi::openapi_json))
         .route("/", get(openapi::welcome));
+    let router = with_layers(router, state);
+    if cors_origins.is_empty() {
+        return router;
+    }
     // Outermost: a browser asks first, without a key.
-    with_layers(router, state).layer(middleware::cors(cors_origins))
+    router.layer(middleware::cors(cors_origins))
 }
 
 /// The mairie's listener.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use providers::ProviderId;
-use providers::catalogue::Catalogue;
+use providers::catalogue::{Catalogue, Model};
 use providers::chat::InvalidRequest;
 use providers::error::ProviderError;
 use providers::exchange::ExchangeRates;
@@ -285,6 +285,16 @@ pub struct Offer<'a> {
     pub id: &'a str,
     /// The vendor, or `passerelle` for a route.
     pub owner: &'a str,
-    /// The model behind it; absent for a route.
-    pub model: Option<&'a providers::catalogue::Model>,
+    /// The model behind it, or those that a route may reach.
+    pub models: Vec<Arc<Model>>,
 }
+
+impl Offer<'_> {
+    /// The model behind it; absent for a route, which has no window and no price of its own.
+    pub fn model(&self) -> Option<&Model> {
+        self.models.first().filter(|_| self.owner != ROUTES_OWNER).map(|model| &**model)
+    }
+}
+
+/// Who owns routes.
+const ROUTES_OWNER: &str = "passerelle";

@@ -106,8 +106,9 @@ impl EmbeddingsRequest {
         }
         let mut body = self.common(context);
         if let Some(dimensions) = self.dimensions.filter(|wanted| !has_length(context.model, *wanted)) {
-            if context.model.embedding_dimensions.is_some() {
-                return Err(InvalidRequest::unsupported("dimensions", "The vectors of this model have one length."));
+            if let Some(length) = context.model.embedding_dimensions {
+                let text = format!("The vectors of this model have {length} numbers: leave `dimensions` out.");
+                return Err(InvalidRequest::unsupported("dimensions", text));
             }
             body.insert("output_dimension".into(), dimensions.into());
         }

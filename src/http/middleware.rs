@@ -53,7 +53,7 @@ const CORS_ANSWER_HEADERS: &[&str] = &[
     "x-ratelimit-reset-tokens",
 ];
 
-/// Which web pages may call from a browser: those of `origins`, and none where it is empty.
+/// Which web pages may call from a browser: those of `origins`.
 pub(super) fn cors(origins: &[String]) -> CorsLayer {
     let names = |names: &[&'static str]| names.iter().map(|name| HeaderName::from_static(name)).collect::<Vec<_>>();
     let mut requested = names(CORS_REQUEST_HEADERS);

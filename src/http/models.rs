@@ -1,5 +1,7 @@
 //! `GET /v1/models` and `/v1/models/{id}`: what this resident may ask for.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use providers::catalogue::{Model, Operation};
@@ -63,20 +65,20 @@ pub(super) struct Capabilities {
 }
 
 impl Capabilities {
-    /// Those of a model; a route converses, and does what its targets do.
-    fn of(model: Option<&Model>) -> Self {
-        let is = |operation| model.is_some_and(|model| model.operation == operation);
-        let chat = model.is_none() || is(Operation::Chat);
+    /// Those of a model, or of the models that a route may reach: one that cannot do what is asked is left out there.
+    fn of(models: &[Arc<Model>]) -> Self {
+        let any = |able: fn(&Model) -> bool| models.iter().any(|model| able(model));
+        let chat = any(|model| model.operation == Operation::Chat);
         Self {
             completion_chat: chat,
             function_calling: chat,
-            reasoning: model.is_some_and(|model| model.reasoning),
+            reasoning: any(|model| model.reasoning),
             completion_fim: false,
             fine_tuning: false,
-            vision: model.is_some_and(|model| model.vision),
-            moderation: is(Operation::Moderation),
-            audio: model.is_some_and(|model| model.audio_input),
-            audio_transcription: is(Operation::Transcription),
+            vision: any(|model| model.vision),
+            moderation: any(|model| model.operation == Operation::Moderation),
+            audio: any(|model| model.audio_input),
+            audio_transcription: any(|model| model.operation == Operation::Transcription),
         }
     }
 }
@@ -92,7 +94,8 @@ pub(super) struct ModelList {
 
 impl From<Offer<'_>> for ModelObject {
     fn from(offer: Offer<'_>) -> Self {
-        let released = offer.model.and_then(|model| model.released);
+        let model = offer.model();
+        let released = model.and_then(|model| model.released);
         let created = released.and_then(|day| day.to_zoned_datetime(jiff::tz::TimeZone::UTC).ok());
         Self {
             id: offer.id.to_owned(),
@@ -100,18 +103,21 @@ impl From<Offer<'_>> for ModelObject {
             created: created.and_then(|day| u32::try_from(day.timestamp().as_second()).ok()).unwrap_or(0),
             owned_by: offer.owner.to_owned(),
             r#type: "base",
-            capabilities: Capabilities::of(offer.model),
-            name: offer.model.map_or(offer.id, |model| &model.id).to_owned(),
-            deprecation: offer.model.and_then(|model| model.retires).map(|day| format!("{day}T00:00:00Z")),
-            max_context_length: offer.model.map(|model| model.context_window),
-            shutdown_date: offer.model.and_then(|model| model.retires).map(|day| day.to_string()),
+            capabilities: Capabilities::of(&offer.models),
+            name: model.map_or(offer.id, |model| &model.id).to_owned(),
+            deprecation: model.and_then(|model| model.retires).map(|day| format!("{day}T00:00:00Z")),
+            max_context_length: model.map(|model| model.context_window),
+            shutdown_date: model.and_then(|model| model.retires).map(|day| day.to_string()),
         }
     }
 }
 
 /// Lists the models and routes that this resident may ask for.
 #[utoipa::path(get, path = "/v1/models", tag = "residents", security(("key" = [])),
-    responses((status = 200, body = ModelList), (status = 401, body = openapi::ErrorBody)))]
+    responses(
+        (status = 200, description = "What this resident may ask for", body = ModelList),
+        (status = 401, description = "The key is missing, wrong or revoked", body = openapi::ErrorBody)
+    ))]
 pub(super) async fn list_models(State(state): State<AppState>, who: Authenticated) -> Json<ModelList> {
     let data = state.pipeline.offered(who.plan()).into_iter().map(ModelObject::from).collect();
     Json(ModelList { object: "list", data })
@@ -120,7 +126,11 @@ pub(super) async fn list_models(State(state): State<AppState>, who: Authenticate
 /// One model or route. Qualified ids (`openai/gpt-6-luna`) are accepted, encoded or not.
 #[utoipa::path(get, path = "/v1/models/{id}", tag = "residents", security(("key" = [])),
     params(("id" = String, Path, description = "Model or route")),
-    responses((status = 200, body = ModelObject), (status = 401, body = openapi::ErrorBody), (status = 404, body = openapi::ErrorBody)))]
+    responses(
+        (status = 200, description = "The model or route", body = ModelObject),
+        (status = 401, description = "The key is missing, wrong or revoked", body = openapi::ErrorBody),
+        (status = 404, description = "Unknown model", body = openapi::ErrorBody)
+    ))]
 pub(super) async fn get_model(
     State(state): State<AppState>,
     who: Authenticated,

@@ -51,7 +51,10 @@ pub(super) struct UsageBody {
 
 /// What this resident has used and has left, per window, with reset times.
 #[utoipa::path(get, path = "/v1/usage", tag = "residents", security(("key" = [])),
-    responses((status = 200, body = UsageBody), (status = 401, body = openapi::ErrorBody)))]
+    responses(
+        (status = 200, description = "One line per limit", body = UsageBody),
+        (status = 401, description = "The key is missing, wrong or revoked", body = openapi::ErrorBody)
+    ))]
 pub(super) async fn get_usage(State(state): State<AppState>, who: Authenticated) -> Result<Json<UsageBody>, ApiError> {
     let windows = state.calendar.windows(state.clock.now());
     let plan = who.plan();

@@ -15,7 +15,7 @@ use providers::money::Money;
 use providers::request::ApiRequest;
 use providers::upstream::{CallContext, Encoded, encode};
 
-use super::{Offer, Pipeline, PipelineError};
+use super::{Offer, Pipeline, PipelineError, ROUTES_OWNER};
 use crate::config::{Plan, Residency, RouteConfig};
 use crate::identity::Authenticated;
 use crate::ledger::{Assignment, Ceiling};
@@ -249,12 +249,16 @@ fn pick(hash: &[u8; 32], weights: impl Iterator<Item = u32>, total: u128) -> usi
 pub(super) fn offered<'a>(pipeline: &'a Pipeline, plan: &'a Plan) -> Vec<Offer<'a>> {
     let today = pipeline.clock.now().to_zoned_datetime(TimeZone::UTC).date();
     let allowed = |id: &str| plan.models.is_empty() || plan.models.iter().any(|model| model == id);
-    let routes = pipeline.routes.keys().map(|id| Offer { id, owner: "passerelle", model: None });
+    let reached = |route: &RouteConfig| {
+        let found = route.targets.iter().filter_map(|target| pipeline.catalogue.resolve(&target.model, today));
+        found.map(|found| found.model).collect()
+    };
+    let routes = pipeline.routes.iter().map(|(id, route)| Offer { id, owner: ROUTES_OWNER, models: reached(route) });
     let models = pipeline.catalogue.providers().flat_map(|provider| {
         let priced = provider
             .ids_at(today)
             .filter(move |(_, model)| model.price_at(today).is_some() && !model.is_retired(today));
-        priced.map(|(id, model)| Offer { id, owner: provider.id.as_str(), model: Some(model) })
+        priced.map(|(id, model)| Offer { id, owner: provider.id.as_str(), models: vec![Arc::clone(model)] })
     });
     routes.chain(models).filter(|offer| allowed(offer.id)).collect()
 }

@@ -198,6 +198,31 @@ async fn models_are_described_well_enough_for_either_vendors_client() {
     assert_eq!(ability("whisper-1", "audio_transcription"), true);
     assert_eq!(ability("omni-moderation-latest", "moderation"), true);
     assert_eq!(ability("mistral-embed", "completion_chat"), false);
+    assert_eq!(ability("auto", "vision"), true, "a route leaves out who cannot see");
+}
+
+#[tokio::test]
+async fn the_description_names_every_endpoint_and_refers_to_nothing_that_is_missing() {
+    let gateway = TestGateway::start().await;
+    let description = gateway.get("", "/openapi.json").await.json();
+    let paths = description["paths"].as_object().unwrap();
+    for path in
+        ["chat/completions", "responses", "embeddings", "moderations", "audio/transcriptions", "models", "usage"]
+    {
+        assert!(paths.contains_key(&format!("/v1/{path}")), "{path}");
+    }
+    for (path, operations) in paths {
+        for operation in operations.as_object().unwrap().values() {
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let text = response["description"].as_str().unwrap_or_default();
+                assert!(!text.is_empty(), "{path} {status} has no description");
+            }
+        }
+    }
+    let text = description.to_string();
+    for reference in text.split("\"$ref\":\"#").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        assert!(description.pointer(reference).is_some(), "{reference} is nowhere");
+    }
 }
 
 #[tokio::test]
