@@ -148,6 +148,35 @@ async fn free_calls_are_counted_and_pass_when_no_euro_is_left() {
     .await;
 }
 
+#[tokio::test]
+async fn a_hold_says_what_is_left_of_the_days_tokens_beside_everything_held() {
+    each_store(async |store| {
+        let ledger = store.open();
+        let of_rose = question("rose").limited(Limit::TokensPerDay, 2_500);
+        question("emile").answered(&ledger, 2_400, CENT).await;
+
+        let first = of_rose.held(&ledger).await;
+        let second = of_rose.held(&ledger).await;
+        assert_eq!((first.tokens_left(), second.tokens_left()), (1_500, 500));
+
+        // What an answer did not need is back for the next; to the last token, and never below nothing.
+        ledger.settle(first.answered(300, CENT)).await.unwrap();
+        let third = of_rose.held(&ledger).await;
+        assert_eq!(third.tokens_left(), 200);
+        let last = Question { tokens: 200, ..of_rose.clone() }.held(&ledger).await;
+        assert_eq!(last.tokens_left(), 0);
+
+        // Tomorrow is a day of its own, though the holds of today are still open.
+        let tomorrow = of_rose.at("2026-11-25T00:00:00+01:00").held(&ledger).await;
+        assert_eq!(tomorrow.tokens_left(), 1_500);
+        for open in [second, third, last, tomorrow] {
+            ledger.settle(open.settled(Vec::new())).await.unwrap();
+        }
+        assert_sound(&ledger);
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_calls_at_once_get_exactly_what_is_left() {
     for limit in LIMITS {

@@ -214,6 +214,11 @@ pub struct Hold {
 }
 
 impl Hold {
+    /// What the hold says the resident has left of the day's tokens.
+    pub fn tokens_left(&self) -> u64 {
+        self.reservation.tokens_left()
+    }
+
     /// An attempt that the vendor answered.
     pub fn completed(&self, tokens: u64, euro_nanos: i64) -> Entry {
         Entry {
