@@ -20,28 +20,8 @@ use crate::identity::Authenticated;
     tag = "residents",
     request_body = openapi::ChatCompletionRequest,
     responses(
-        (status = 200, description = "The answer, in OpenAI's shape. With `stream: true`, `text/event-stream` of chunks that ends with `data: [DONE]`.", body = openapi::ChatCompletion,
-            headers(
-                ("x-passerelle-provider" = String, description = "Vendor that answered"),
-                ("x-passerelle-model" = String, description = "Model id the vendor returned"),
-                ("x-passerelle-host" = String, description = "Host called: `global`, `eu`"),
-                ("x-passerelle-cost-eur" = String, description = "Exact cost in euros (not on streams)"),
-                ("x-passerelle-dropped-params" = String, description = "Fields of the request that were left out"),
-                ("x-ratelimit-limit-requests" = String, description = "Requests per minute of this resident's plan"),
-                ("x-ratelimit-remaining-requests" = String, description = "Requests that may follow at once"),
-                ("x-ratelimit-reset-requests" = String, description = "After this long one more is possible: `7s`"),
-                ("x-ratelimit-limit-tokens" = String, description = "Tokens per day of this resident's plan"),
-                ("x-ratelimit-remaining-tokens" = String, description = "Of those, left beside what calls in progress hold"),
-                ("x-ratelimit-reset-tokens" = String, description = "After this long the day begins anew: `13h5m0s`"),
-            )),
-        (status = 400, description = "The request is wrong", body = openapi::ErrorBody),
-        (status = 401, description = "The key is missing, wrong or revoked", body = openapi::ErrorBody),
-        (status = 404, description = "Unknown model", body = openapi::ErrorBody),
-        (status = 413, description = "The body is too long", body = openapi::ErrorBody),
-        (status = 429, description = "`rate_limit_exceeded` (Retry-After says when) or `insufficient_quota` (do not retry)", body = openapi::ErrorBody),
-        (status = 502, description = "The vendor failed", body = openapi::ErrorBody),
-        (status = 503, description = "Out of service, or the town's envelope is spent", body = openapi::ErrorBody),
-        (status = 504, description = "The vendor did not answer in time", body = openapi::ErrorBody),
+        (status = 200, description = "The answer, in OpenAI's shape. With `stream: true`, `text/event-stream` of chunks that ends with `data: [DONE]`.", body = openapi::ChatCompletion),
+        openapi::Refusals,
     ),
     security(("key" = []))
 )]
@@ -65,12 +45,7 @@ pub(super) async fn chat_completions(
     request_body = openapi::ResponsesRequest,
     responses(
         (status = 200, description = "The answer, as a Response. With `stream: true`, `text/event-stream` of events, the last of which holds the usage.", body = openapi::ResponseObject),
-        (status = 400, description = "The request is wrong, or needs something stored", body = openapi::ErrorBody),
-        (status = 401, description = "The key is missing, wrong or revoked", body = openapi::ErrorBody),
-        (status = 404, description = "Unknown model", body = openapi::ErrorBody),
-        (status = 429, description = "`rate_limit_exceeded` (Retry-After says when) or `insufficient_quota` (do not retry)", body = openapi::ErrorBody),
-        (status = 502, description = "The vendor failed", body = openapi::ErrorBody),
-        (status = 503, description = "Out of service, or the town's envelope is spent", body = openapi::ErrorBody),
+        openapi::Refusals,
     ),
     security(("key" = []))
 )]
@@ -91,11 +66,7 @@ pub(super) async fn responses(
     request_body = openapi::EmbeddingsRequest,
     responses(
         (status = 200, description = "One vector per text", body = openapi::EmbeddingList),
-        (status = 400, description = "The request is wrong", body = openapi::ErrorBody),
-        (status = 401, description = "The key is missing, wrong or revoked", body = openapi::ErrorBody),
-        (status = 404, description = "Unknown model", body = openapi::ErrorBody),
-        (status = 429, description = "`rate_limit_exceeded` or `insufficient_quota`", body = openapi::ErrorBody),
-        (status = 502, description = "The vendor failed", body = openapi::ErrorBody),
+        openapi::Refusals,
     ),
     security(("key" = []))
 )]
@@ -116,11 +87,7 @@ pub(super) async fn embeddings(
     request_body = openapi::ModerationRequest,
     responses(
         (status = 200, description = "One verdict per text", body = openapi::Moderation),
-        (status = 400, description = "The request is wrong", body = openapi::ErrorBody),
-        (status = 401, description = "The key is missing, wrong or revoked", body = openapi::ErrorBody),
-        (status = 404, description = "Unknown model", body = openapi::ErrorBody),
-        (status = 429, description = "`rate_limit_exceeded` or `insufficient_quota`", body = openapi::ErrorBody),
-        (status = 502, description = "The vendor failed", body = openapi::ErrorBody),
+        openapi::Refusals,
     ),
     security(("key" = []))
 )]

@@ -2,8 +2,10 @@
 
 use axum::Json;
 use serde::Serialize;
+use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi, ToSchema};
+use utoipa::openapi::{HeaderBuilder, ObjectBuilder, RefOr};
+use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
 /// Any JSON object: described in words, not in types.
 type Object = serde_json::Map<String, serde_json::Value>;
@@ -256,6 +258,74 @@ pub(super) struct ErrorDetail {
     code: Option<String>,
 }
 
+/// Why an endpoint that reaches vendors may not answer.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes the wire; errors are made in `http::error`")]
+pub(super) enum Refusals {
+    /// The request is wrong, or asks for something that is not offered here.
+    #[response(status = 400)]
+    Invalid(ErrorBody),
+    /// The key is missing, wrong or revoked.
+    #[response(status = 401)]
+    Unauthorized(ErrorBody),
+    /// No host of the model is within the region that the plan requires.
+    #[response(status = 403)]
+    OutsideRegion(ErrorBody),
+    /// Unknown model.
+    #[response(status = 404)]
+    ModelNotFound(ErrorBody),
+    /// The request did not arrive in time.
+    #[response(status = 408)]
+    TooSlow(ErrorBody),
+    /// The body or the recording is too long.
+    #[response(status = 413)]
+    TooLong(ErrorBody),
+    /// `rate_limit_exceeded` (Retry-After says when) or `insufficient_quota` (do not retry).
+    #[response(status = 429)]
+    Limited(ErrorBody),
+    /// The vendor failed.
+    #[response(status = 502)]
+    VendorFailed(ErrorBody),
+    /// Out of service, or the town's envelope is spent.
+    #[response(status = 503)]
+    Unavailable(ErrorBody),
+    /// The vendor did not answer in time.
+    #[response(status = 504)]
+    VendorSilent(ErrorBody),
+}
+
+/// What answers of vendors carry in their heads.
+const ANSWER_HEADERS: &[(&str, &str)] = &[
+    ("x-passerelle-provider", "Vendor that answered"),
+    ("x-passerelle-model", "Model id the vendor returned"),
+    ("x-passerelle-host", "Host called: `global`, `eu`"),
+    ("x-passerelle-cost-eur", "Exact cost in euros (not on streams)"),
+    ("x-passerelle-dropped-params", "Fields of the request that were left out"),
+    ("x-ratelimit-limit-requests", "Requests per minute of this resident's plan"),
+    ("x-ratelimit-remaining-requests", "Requests that may follow at once"),
+    ("x-ratelimit-reset-requests", "After this long one more is possible: `7s`"),
+    ("x-ratelimit-limit-tokens", "Tokens per day of this resident's plan"),
+    ("x-ratelimit-remaining-tokens", "Of those, left beside what calls in progress hold"),
+    ("x-ratelimit-reset-tokens", "After this long the day begins anew: `13h5m0s`"),
+];
+
+/// Describes the heads of answers, the same for every endpoint that reaches vendors: those that take a body.
+struct AnswerHeaders;
+
+impl Modify for AnswerHeaders {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let endpoints = openapi.paths.paths.values_mut().filter_map(|path| path.post.as_mut());
+        for answer in endpoints.filter_map(|endpoint| endpoint.responses.responses.get_mut("200")) {
+            let RefOr::T(answer) = answer else { continue };
+            for (name, description) in ANSWER_HEADERS {
+                let text = ObjectBuilder::new().schema_type(Type::String).build();
+                let header = HeaderBuilder::new().schema(Some(text)).description(Some(*description)).build();
+                answer.headers.insert((*name).to_owned(), RefOr::T(header));
+            }
+        }
+    }
+}
+
 struct KeyScheme;
 
 impl Modify for KeyScheme {
@@ -278,7 +348,7 @@ impl Modify for KeyScheme {
         super::models::get_model,
         super::usage::get_usage,
     ),
-    modifiers(&KeyScheme),
+    modifiers(&KeyScheme, &AnswerHeaders),
     tags((name = "residents", description = "For residents and their programs"))
 )]
 struct Description;

@@ -47,12 +47,7 @@ pub struct UploadSettings {
     request_body(content = openapi::TranscriptionForm, content_type = "multipart/form-data"),
     responses(
         (status = 200, description = "The text, in the form asked for", body = openapi::Transcription),
-        (status = 400, description = "The request is wrong", body = openapi::ErrorBody),
-        (status = 401, description = "The key is missing, wrong or revoked", body = openapi::ErrorBody),
-        (status = 404, description = "Unknown model", body = openapi::ErrorBody),
-        (status = 413, description = "The recording is too long", body = openapi::ErrorBody),
-        (status = 429, description = "`rate_limit_exceeded` or `insufficient_quota`", body = openapi::ErrorBody),
-        (status = 502, description = "The vendor failed", body = openapi::ErrorBody),
+        openapi::Refusals,
     ),
     security(("key" = []))
 )]

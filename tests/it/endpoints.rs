@@ -219,6 +219,15 @@ async fn the_description_names_every_endpoint_and_refers_to_nothing_that_is_miss
             }
         }
     }
+    for endpoint in ["chat/completions", "responses", "embeddings", "moderations", "audio/transcriptions"] {
+        let responses = &paths[&format!("/v1/{endpoint}")]["post"]["responses"];
+        for header in ["x-passerelle-dropped-params", "x-ratelimit-remaining-tokens"] {
+            assert!(responses["200"]["headers"].get(header).is_some(), "{endpoint} {header}");
+        }
+        for status in ["400", "401", "404", "413", "429", "502", "503", "504"] {
+            assert!(responses.get(status).is_some(), "{endpoint} {status}");
+        }
+    }
     let text = description.to_string();
     for reference in text.split("\"$ref\":\"#").skip(1).map(|rest| rest.split('"').next().unwrap()) {
         assert!(description.pointer(reference).is_some(), "{reference} is nowhere");
