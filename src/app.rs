@@ -120,8 +120,9 @@ impl App {
             calendar: config.calendar.clone(),
             clock,
             shutdown,
-            requests: Arc::new(Semaphore::new(config.server.max_requests)),
-            uploads: Arc::new(Semaphore::new(config.server.max_uploads)),
+            requests: permits(config.server.max_requests),
+            bodies: permits(config.server.max_bodies_bytes),
+            uploads: permits(config.server.max_uploads),
             upload: UploadSettings {
                 folder: config.ledger.path.parent().map(Path::to_owned).unwrap_or_default(),
                 max_bytes: config.server.max_upload_bytes,
@@ -192,4 +193,9 @@ async fn serve(listener: TcpListener, router: Router, shutdown: &Shutdown) -> st
     });
     let begun = shutdown.clone();
     axum::serve(listener, router).with_graceful_shutdown(async move { begun.begun().await }).await
+}
+
+/// So many permits, or as many as there can be.
+fn permits(count: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)))
 }

@@ -70,6 +70,8 @@ pub struct ServerConfig {
     pub ops: SocketAddr,
     /// Longest body, in bytes.
     pub max_body_bytes: usize,
+    /// Longest sum of long bodies in hand, in bytes.
+    pub max_bodies_bytes: usize,
     /// Origins of web pages that may call the residents' endpoint.
     pub cors_origins: Vec<String>,
     /// Requests at the same time.

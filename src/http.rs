@@ -54,6 +54,8 @@ pub struct AppState {
     pub shutdown: Shutdown,
     /// Requests that may be served at the same time; each permit lives as long as the answer's body.
     pub requests: Arc<Semaphore>,
+    /// Bytes that all long bodies in hand may take, from their receipt until a vendor has begun to answer.
+    pub bodies: Arc<Semaphore>,
     /// Recordings that may be received and sent on at the same time.
     pub uploads: Arc<Semaphore>,
     /// How they are received.

@@ -23,11 +23,11 @@ use providers::error::ProviderError;
 use providers::exchange::ExchangeRates;
 use providers::request::ApiRequest;
 use providers::upstream::Upstream;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 pub use admit::Admitted;
 pub use dispatch::Dispatched;
-pub use route::{Leg, Routed};
+pub use route::{Call, Leg, Routed};
 pub use settle::Settled;
 
 use crate::clock::{Clock, Tick};
@@ -93,6 +93,19 @@ impl PipelineError {
             Self::Provider { .. } | Self::Internal(_) => None,
         }
     }
+}
+
+/// A request that has arrived.
+#[derive(Debug)]
+pub struct Incoming {
+    /// What is asked, or what is wrong with it.
+    pub request: Result<ApiRequest, InvalidRequest>,
+    /// Our id of it.
+    pub request_id: String,
+    /// When it was there whole.
+    pub received: Tick,
+    /// What it takes of the memory or of the disk, given back once it is with the vendor that answers.
+    pub room: OwnedSemaphorePermit,
 }
 
 /// Where an answer comes from, for the response headers.
@@ -214,19 +227,13 @@ impl Pipeline {
         route::offered(self, plan)
     }
 
-    /// Answers a request that was received whole at `received`; one that could not be read is refused, and counted like
-    /// any other refusal. Every endpoint that can reach a vendor goes through here.
+    /// Answers a request; one that could not be read is refused, and counted like any other refusal. Every endpoint that
+    /// can reach a vendor goes through here.
     ///
     /// # Errors
     /// [`PipelineError`], counted by reason when it is a refusal.
-    pub async fn answer(
-        self: &Arc<Self>,
-        who: Authenticated,
-        request: Result<ApiRequest, InvalidRequest>,
-        request_id: String,
-        received: Tick,
-    ) -> Result<Answered, PipelineError> {
-        let result = self.try_answer(who, request, request_id, received).await;
+    pub async fn answer(self: &Arc<Self>, who: Authenticated, incoming: Incoming) -> Result<Answered, PipelineError> {
+        let result = self.try_answer(who, incoming).await;
         if let Err(reason) = result.as_ref().map_err(PipelineError::refusal_reason)
             && let Some(reason) = reason
         {
@@ -236,21 +243,16 @@ impl Pipeline {
         result
     }
 
-    async fn try_answer(
-        self: &Arc<Self>,
-        who: Authenticated,
-        request: Result<ApiRequest, InvalidRequest>,
-        request_id: String,
-        received: Tick,
-    ) -> Result<Answered, PipelineError> {
+    async fn try_answer(self: &Arc<Self>, who: Authenticated, incoming: Incoming) -> Result<Answered, PipelineError> {
+        let Incoming { request, request_id, received, room } = incoming;
         if self.shutdown.has_begun() {
             return Err(PipelineError::ShuttingDown);
         }
-        let routed = route::route(self, who, request?, request_id)?;
+        let routed = route::route(self, who, &request?, request_id)?;
         let (head, answer) = oneshot::channel();
         let pipeline = Arc::clone(self);
         // From here on nothing may stop half-way: the client can leave, the hold must be resolved.
-        self.shutdown.spawn(async move { pipeline.run(routed, received, head).await });
+        self.shutdown.spawn(async move { pipeline.run(routed, received, room, head).await });
         answer.await.map_err(|_| PipelineError::Internal("the call's task ended without an answer"))?
     }
 
@@ -258,6 +260,7 @@ impl Pipeline {
         self: Arc<Self>,
         routed: Routed,
         received: Tick,
+        room: OwnedSemaphorePermit,
         head: oneshot::Sender<Result<Answered, PipelineError>>,
     ) {
         let admitted = match admit::admit(&self, routed, received).await {
@@ -268,7 +271,10 @@ impl Pipeline {
             }
         };
         metrics().admissions.with_label_values(&["admitted"]).inc();
-        match dispatch::dispatch(&self, admitted).await {
+        let dispatched = dispatch::dispatch(&self, admitted).await;
+        // Sent, and not to be sent again: what follows needs nothing of it, however long the answer goes on.
+        drop(room);
+        match dispatched {
             Ok(dispatched) => deliver::deliver(&self, dispatched, head).await,
             Err(failed) => {
                 let error = failed.settle(&self).await;

@@ -132,6 +132,9 @@ fn server(checker: &mut Checker<'_>, raw: &RawServer) -> Option<ServerConfig> {
     if raw.max_body_bytes < 1024 {
         checker.mistake("server.max_body_bytes", "must be at least 1024");
     }
+    if raw.max_bodies_bytes < raw.max_body_bytes {
+        checker.mistake("server.max_bodies_bytes", "must be at least server.max_body_bytes");
+    }
     if raw.max_requests == 0 || raw.max_uploads == 0 {
         checker.mistake("server", "max_requests and max_uploads must be at least 1");
     }
@@ -147,6 +150,7 @@ fn server(checker: &mut Checker<'_>, raw: &RawServer) -> Option<ServerConfig> {
         mairie: addresses.1?,
         ops: addresses.2?,
         max_body_bytes: raw.max_body_bytes,
+        max_bodies_bytes: raw.max_bodies_bytes,
         cors_origins: raw.cors_origins.clone(),
         max_requests: raw.max_requests,
         request_read: checker.positive("server.request_read_seconds", raw.request_read_seconds),

@@ -29,6 +29,7 @@ pub(super) struct RawServer {
     pub(super) mairie: String,
     pub(super) ops: String,
     pub(super) max_body_bytes: usize,
+    pub(super) max_bodies_bytes: usize,
     pub(super) cors_origins: Vec<String>,
     pub(super) max_requests: usize,
     pub(super) request_read_seconds: u64,

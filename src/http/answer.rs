@@ -21,7 +21,7 @@ use super::error::ApiError;
 use super::middleware::REQUEST_ID;
 use crate::clock::Tick;
 use crate::identity::Authenticated;
-use crate::pipeline::{Answered, Delivery, Standing};
+use crate::pipeline::{Answered, Delivery, Incoming, Standing};
 use crate::telemetry::metrics;
 
 /// A comment line, without the blank line that would make some clients see an empty event.
@@ -53,11 +53,12 @@ pub(super) async fn answer(
     who: Authenticated,
     headers: &HeaderMap,
     request: Result<ApiRequest, InvalidRequest>,
-    received: Tick,
+    (received, room): (Tick, OwnedSemaphorePermit),
     open: OpenRequest,
 ) -> Result<Response, ApiError> {
     let request_id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
-    let answered = state.pipeline.answer(who, request, request_id, received).await;
+    let incoming = Incoming { request, request_id, received, room };
+    let answered = state.pipeline.answer(who, incoming).await;
     let Answered { origin, standing, delivery } =
         answered.map_err(|error| ApiError::from_pipeline(error, &state.calendar))?;
     let mut response = match delivery {

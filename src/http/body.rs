@@ -1,8 +1,11 @@
 //! A request body read whole, within its bounds of size and time.
 
+use std::sync::Arc;
+
 use axum::extract::{FromRequest, Request};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{ApiError, AppState};
 use crate::clock::Tick;
@@ -11,19 +14,35 @@ use crate::clock::Tick;
 pub(super) struct WholeBody {
     pub(super) bytes: Bytes,
     pub(super) received: Tick,
+    /// Its share of the memory that all bodies may take.
+    pub(super) room: OwnedSemaphorePermit,
 }
 
 impl FromRequest<AppState> for WholeBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
-        let read = read(request, state.max_body_bytes);
-        let bytes = tokio::time::timeout(state.request_read, read).await.map_err(|_| ApiError::request_timeout())??;
-        Ok(Self { bytes, received: state.clock.tick() })
+        let read = read(request, state.max_body_bytes, &state.bodies);
+        let (bytes, room) =
+            tokio::time::timeout(state.request_read, read).await.map_err(|_| ApiError::request_timeout())??;
+        Ok(Self { bytes, received: state.clock.tick(), room })
     }
 }
 
-async fn read(request: Request, limit: usize) -> Result<Bytes, ApiError> {
+/// Bytes of a body that take no room: short ones are bounded by the number of requests, and a question is not to be
+/// refused because others send photographs.
+const SHORT_BODY: usize = 64 << 10;
+
+async fn read(
+    request: Request,
+    limit: usize,
+    memory: &Arc<Semaphore>,
+) -> Result<(Bytes, OwnedSemaphorePermit), ApiError> {
+    let room = |bytes: usize| {
+        let bytes = u32::try_from(bytes).map_err(|_| ApiError::overloaded())?;
+        Arc::clone(memory).try_acquire_many_owned(bytes).map_err(|_| ApiError::overloaded())
+    };
+    let mut taken = room(0)?;
     let mut chunks = request.into_body().into_data_stream();
     let mut body = BytesMut::new();
     while let Some(chunk) = chunks.next().await {
@@ -31,7 +50,9 @@ async fn read(request: Request, limit: usize) -> Result<Bytes, ApiError> {
         if body.len() + chunk.len() > limit {
             return Err(ApiError::body_too_large(limit));
         }
+        let before = body.len().max(SHORT_BODY);
         body.extend_from_slice(&chunk);
+        taken.merge(room(body.len().saturating_sub(before))?);
     }
-    Ok(body.freeze())
+    Ok((body.freeze(), taken))
 }

@@ -109,8 +109,11 @@ async fn json_endpoint(
 ) -> Result<Response, ApiError> {
     let open = OpenRequest::open(&state)?;
     let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let request = ApiRequest::parse(endpoint, &body.bytes).map(|request| request.for_client(user_agent));
-    answer(&state, who, &headers, request, body.received, open).await
+    let WholeBody { bytes, received, room } = body;
+    let request = ApiRequest::parse(endpoint, &bytes).map(|request| request.for_client(user_agent));
+    // It may be long, and is not needed any more.
+    drop(bytes);
+    answer(&state, who, &headers, request, (received, room), open).await
 }
 
 /// Answers are never stored, so there is none to be fetched, cancelled or deleted.

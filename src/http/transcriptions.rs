@@ -59,12 +59,13 @@ pub(super) async fn transcriptions(
 ) -> Result<Response, ApiError> {
     let open = OpenRequest::open(&state)?;
     // A place for the file, and only then the file: disks are smaller than the sum of what everybody might send.
-    let _place = state.uploads.clone().try_acquire_owned().map_err(|_| ApiError::overloaded())?;
+    let place = state.uploads.clone().try_acquire_owned().map_err(|_| ApiError::overloaded())?;
     let form = Multipart::from_request(request, &state).await;
     let received = receive(form, &state.upload);
     let request =
         tokio::time::timeout(state.upload.read, received).await.map_err(|_| ApiError::request_timeout())??;
-    answer(&state, who, &headers, request.map(ApiRequest::Transcription), state.clock.tick(), open).await
+    let request = request.map(ApiRequest::Transcription);
+    answer(&state, who, &headers, request, (state.clock.tick(), place), open).await
 }
 
 /// Reads the form. What is wrong with its fields is the pipeline's to refuse and count.

@@ -25,7 +25,7 @@ pub(super) async fn deliver(pipeline: &Pipeline, dispatched: Dispatched, head: H
         provider: attempt.leg.provider.clone(),
         model: model.cloned().unwrap_or_else(|| attempt.leg.sent_id.to_string()),
         host: attempt.leg.host.id.clone(),
-        dropped: attempt.leg.encoded.dropped.clone(),
+        dropped: attempt.dropped.clone(),
     };
     match reply {
         Reply::Whole(answer) => {

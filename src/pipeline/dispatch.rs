@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use providers::error::ProviderError;
 use providers::stream::{AnswerStream, Piece};
-use providers::upstream::{Answer, Reply as UpstreamReply};
+use providers::upstream::{Answer, Encoded, Reply as UpstreamReply};
 
 use super::admit::Admitted;
 use super::settle::{Attempt, Failed, Times};
-use super::{Leg, Pipeline, PipelineError};
+use super::{Call, Leg, Pipeline, PipelineError};
 use crate::ledger::{Assignment, Entry};
 use crate::telemetry::metrics;
 
@@ -37,26 +37,26 @@ pub struct Dispatched {
     pub(super) earlier: Vec<Entry>,
 }
 
-pub(super) async fn dispatch(pipeline: &Pipeline, admitted: Admitted) -> Result<Dispatched, Box<Failed>> {
+pub(super) async fn dispatch(pipeline: &Pipeline, mut admitted: Admitted) -> Result<Dispatched, Box<Failed>> {
     let mut earlier = Vec::new();
     let mut number = 0;
     let mut assignment = admitted.routed.assignment;
-    let legs = admitted.routed.legs.clone();
-    let mut legs = legs.into_iter().peekable();
-    while let Some(leg) = legs.next() {
+    let mut calls = std::mem::take(&mut admitted.routed.calls).into_iter().peekable();
+    while let Some(Call { leg, encoded }) = calls.next() {
         let mut pause = FIRST_PAUSE;
         for try_number in 1.. {
             number += 1;
             let mut attempt = Attempt {
                 number,
                 leg: leg.clone(),
+                dropped: encoded.dropped.clone(),
                 assignment,
                 times: Times::start(admitted.received, pipeline.clock.tick()),
             };
             if number == 1 {
                 metrics().overhead.observe(attempt.times.overhead().as_secs_f64());
             }
-            let error = match call(pipeline, &admitted, &mut attempt, try_number).await {
+            let error = match attempt_call(pipeline, &admitted, &encoded, &mut attempt, try_number).await {
                 Ok(reply) => return Ok(Dispatched { admitted, reply, attempt, earlier }),
                 Err(CallError::Provider(error)) => error,
                 Err(CallError::Ours(error)) => return Err(Failed::without_attempt(admitted, earlier, error)),
@@ -73,7 +73,7 @@ pub(super) async fn dispatch(pipeline: &Pipeline, admitted: Admitted) -> Result<
                 pause *= 2;
                 continue;
             }
-            if error.may_fall_back() && legs.peek().is_some() {
+            if error.may_fall_back() && calls.peek().is_some() {
                 earlier.push(attempt.failed_entry(pipeline, &admitted, &error, false));
                 break;
             }
@@ -95,9 +95,10 @@ enum CallError {
     Ours(PipelineError),
 }
 
-async fn call(
+async fn attempt_call(
     pipeline: &Pipeline,
     admitted: &Admitted,
+    encoded: &Encoded,
     attempt: &mut Attempt,
     try_number: u32,
 ) -> Result<Reply, CallError> {
@@ -108,7 +109,7 @@ async fn call(
     if try_number == 1 {
         upstream.note_first_attempt();
     }
-    let reply = upstream.call(&leg.host.base_url, &leg.encoded, &admitted.routed.request_id).await;
+    let reply = upstream.call(&leg.host.base_url, encoded, &admitted.routed.request_id).await;
     match reply.map_err(CallError::Provider)? {
         UpstreamReply::Whole(answer) => {
             let now = pipeline.clock.tick();

@@ -18,7 +18,7 @@ use providers::upstream::{CallContext, Encoded, encode};
 use super::{Offer, Pipeline, PipelineError, ROUTES_OWNER};
 use crate::config::{Plan, Residency, RouteConfig};
 use crate::identity::Authenticated;
-use crate::ledger::{Assignment, Ceiling};
+use crate::ledger::{Assignment, Ceiling, LengthClass};
 use crate::quota::Windows;
 
 /// Everything about calling one vendor for this request.
@@ -32,12 +32,39 @@ pub struct Leg {
     pub(super) price: Arc<PriceRow>,
     pub(super) uplift_percent: u32,
     pub(super) rate: ExchangeRate,
-    /// The request in the vendor's words.
-    pub(super) encoded: Encoded,
     /// Most the call can cost, in the vendor's currency.
     pub(super) ceiling_cost: Money,
     /// Most the call can use.
     pub(super) ceiling: Ceiling,
+}
+
+/// A call that can be made.
+#[derive(Debug)]
+pub struct Call {
+    pub(super) leg: Leg,
+    /// The request in the vendor's words.
+    pub(super) encoded: Encoded,
+}
+
+/// What the books say of a request. The request itself is kept only in its vendors' words, and no longer than they are
+/// needed: it may be as long as a photograph, and its answer may take minutes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) operation: Operation,
+    pub(super) stream: bool,
+    pub(super) choices: u64,
+    pub(super) length: LengthClass,
+}
+
+impl Asked {
+    fn of(request: &ApiRequest) -> Self {
+        Self {
+            operation: request.operation(),
+            stream: request.is_stream(),
+            choices: request.choices(),
+            length: LengthClass::of_bytes(request.text_bytes().unwrap_or(0)),
+        }
+    }
 }
 
 /// A request that may be admitted: the model exists and is allowed, its vendor can express the request, the price is
@@ -46,7 +73,7 @@ pub struct Leg {
 #[must_use]
 pub struct Routed {
     pub(super) who: Authenticated,
-    pub(super) request: ApiRequest,
+    pub(super) asked: Asked,
     /// The model or route asked for, or chosen where none was.
     pub(super) model: String,
     pub(super) request_id: String,
@@ -56,15 +83,15 @@ pub struct Routed {
     pub(super) route: Option<String>,
     pub(super) assignment: Assignment,
     pub(super) probability_ppm: Option<u32>,
-    /// The vendor to call, then those that may take over, in order.
-    pub(super) legs: Vec<Leg>,
+    /// The vendor to call, then those that may take over, in order; [`super::dispatch`] makes them.
+    pub(super) calls: Vec<Call>,
     pub(super) ceiling: Ceiling,
 }
 
 /// Millionths, the unit of recorded probabilities.
 const PPM: u128 = 1_000_000;
 
-/// What a leg is made of, beside the model.
+/// What a call is made of, beside the model.
 struct Wanted<'a> {
     pipeline: &'a Pipeline,
     request: &'a ApiRequest,
@@ -80,7 +107,7 @@ struct Wanted<'a> {
 pub(super) fn route(
     pipeline: &Pipeline,
     who: Authenticated,
-    request: ApiRequest,
+    request: &ApiRequest,
     request_id: String,
 ) -> Result<Routed, PipelineError> {
     let received_at = pipeline.clock.now();
@@ -94,21 +121,16 @@ pub(super) fn route(
         asked => asked.to_owned(),
     };
     let pseudonym = pipeline.secret.vendor_pseudonym(who.resident(), &windows.month.label);
-    let wanted = Wanted {
-        pipeline,
-        request: &request,
-        model: &model,
-        plan: &plan,
-        today,
-        pseudonym: &pseudonym,
-        request_id: &request_id,
-    };
+    let wanted =
+        Wanted { pipeline, request, model: &model, plan: &plan, today, pseudonym: &pseudonym, request_id: &request_id };
     let named = pipeline.routes.get(&model).filter(|_| allowed(&model) && request.operation() == Operation::Chat);
-    let (route, assignment, probability_ppm, legs) = match named {
+    let (route, assignment, probability_ppm, calls) = match named {
         Some(route) => {
-            let (legs, probability) = draw(&wanted, &who, able_legs(&wanted, route)?)?;
-            let legs = if route.fallback { legs } else { legs.into_iter().take(1).collect() };
-            (Some(model.clone()), Assignment::Drawn, Some(probability), legs)
+            let (mut calls, probability) = draw(&wanted, &who, able_calls(&wanted, route)?)?;
+            if !route.fallback {
+                calls.truncate(1);
+            }
+            (Some(model.clone()), Assignment::Drawn, Some(probability), calls)
         }
         None => {
             let found = pipeline
@@ -116,17 +138,17 @@ pub(super) fn route(
                 .resolve(&model, today)
                 .filter(|found| allowed(&model) && found.model.operation == request.operation())
                 .ok_or_else(|| PipelineError::ModelNotFound(model.clone()))?;
-            (None, Assignment::Chosen, None, vec![leg(&wanted, &found, plan.hosts)?])
+            (None, Assignment::Chosen, None, vec![call(&wanted, &found, plan.hosts)?])
         }
     };
     // Only one vendor is ever paid for: the dearest bounds them all.
     let ceiling = Ceiling {
-        tokens: legs.iter().map(|leg| leg.ceiling.tokens).max().unwrap_or(0),
-        euro_nanos: legs.iter().map(|leg| leg.ceiling.euro_nanos).max().unwrap_or(0),
+        tokens: calls.iter().map(|call| call.leg.ceiling.tokens).max().unwrap_or(0),
+        euro_nanos: calls.iter().map(|call| call.leg.ceiling.euro_nanos).max().unwrap_or(0),
     };
     Ok(Routed {
         who,
-        request,
+        asked: Asked::of(request),
         model,
         request_id,
         received_at,
@@ -134,33 +156,33 @@ pub(super) fn route(
         route,
         assignment,
         probability_ppm,
-        legs,
+        calls,
         ceiling,
     })
 }
 
 /// The targets of a route that can answer, each with its weight. A target outside the region, switched off by its
 /// vendor, or unable to express the request is no target; when none is left, the client hears why.
-fn able_legs(wanted: &Wanted<'_>, route: &RouteConfig) -> Result<Vec<(Leg, u32)>, PipelineError> {
+fn able_calls(wanted: &Wanted<'_>, route: &RouteConfig) -> Result<Vec<(Call, u32)>, PipelineError> {
     let residency = route.hosts.and(wanted.plan.hosts);
-    let mut legs = Vec::with_capacity(route.targets.len());
+    let mut calls = Vec::with_capacity(route.targets.len());
     let mut refusal = None;
     for target in &route.targets {
         let Some(found) = wanted.pipeline.catalogue.resolve(&target.model, wanted.today) else { continue };
-        match leg(wanted, &found, residency) {
-            Ok(leg) => legs.push((leg, target.weight)),
+        match call(wanted, &found, residency) {
+            Ok(call) => calls.push((call, target.weight)),
             Err(PipelineError::OutsideRegion(_) | PipelineError::ModelNotFound(_)) => {}
             Err(error @ PipelineError::Invalid(_)) => refusal = refusal.or(Some(error)),
             Err(error) => return Err(error),
         }
     }
     match refusal {
-        Some(refusal) if legs.is_empty() => Err(refusal),
-        _ => Ok(legs),
+        Some(refusal) if calls.is_empty() => Err(refusal),
+        _ => Ok(calls),
     }
 }
 
-fn leg(wanted: &Wanted<'_>, found: &Resolved, residency: Residency) -> Result<Leg, PipelineError> {
+fn call(wanted: &Wanted<'_>, found: &Resolved, residency: Residency) -> Result<Call, PipelineError> {
     let Wanted { pipeline, request, plan, today, .. } = wanted;
     let asked = || wanted.model.to_owned();
     let model = &found.model;
@@ -197,7 +219,8 @@ fn leg(wanted: &Wanted<'_>, found: &Resolved, residency: Residency) -> Result<Le
         safety_identifier: wanted.pseudonym,
         request_id: wanted.request_id,
     };
-    Ok(Leg {
+    let encoded = encode(found.provider.dialect, request, &context)?;
+    let leg = Leg {
         provider: found.provider.id.clone(),
         account: configured.and_then(|provider| provider.account.clone()),
         model: Arc::clone(model),
@@ -206,25 +229,29 @@ fn leg(wanted: &Wanted<'_>, found: &Resolved, residency: Residency) -> Result<Le
         price: Arc::clone(price),
         uplift_percent,
         rate,
-        encoded: encode(found.provider.dialect, request, &context)?,
         ceiling_cost,
         ceiling,
-    })
+    };
+    Ok(Call { leg, encoded })
 }
 
-/// Draws one leg by weight and puts it first; the others follow in their configured order.
-fn draw(wanted: &Wanted<'_>, who: &Authenticated, mut legs: Vec<(Leg, u32)>) -> Result<(Vec<Leg>, u32), PipelineError> {
-    let total: u128 = legs.iter().map(|(_, weight)| u128::from(*weight)).sum();
+/// Draws one call by weight and puts it first; the others follow in their configured order.
+fn draw(
+    wanted: &Wanted<'_>,
+    who: &Authenticated,
+    mut calls: Vec<(Call, u32)>,
+) -> Result<(Vec<Call>, u32), PipelineError> {
+    let total: u128 = calls.iter().map(|(_, weight)| u128::from(*weight)).sum();
     if total == 0 {
         return Err(PipelineError::OutsideRegion(wanted.model.to_owned()));
     }
     let seed = wanted.request.conversation_seed();
     let parts = [who.resident().as_bytes(), wanted.model.as_bytes(), &seed];
     let hash = wanted.pipeline.secret.keyed_hash("draw", &parts);
-    let drawn = pick(&hash, legs.iter().map(|(_, weight)| *weight), total);
-    let (first, weight) = legs.remove(drawn);
+    let drawn = pick(&hash, calls.iter().map(|(_, weight)| *weight), total);
+    let (first, weight) = calls.remove(drawn);
     let probability = u32::try_from(u128::from(weight) * PPM / total).unwrap_or(u32::MAX);
-    Ok((std::iter::once(first).chain(legs.into_iter().map(|(leg, _)| leg)).collect(), probability))
+    Ok((std::iter::once(first).chain(calls.into_iter().map(|(call, _)| call)).collect(), probability))
 }
 
 /// The index at which the running sum of weights passes a uniform point of `0..total`.

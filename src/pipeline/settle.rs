@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::admit::Admitted;
 use super::{Leg, Pipeline, PipelineError, Routed};
 use crate::clock::Tick;
-use crate::ledger::{Assignment, Charge, Entry, LengthClass, Outcome, Settlement, StoreError, micros};
+use crate::ledger::{Assignment, Charge, Entry, Outcome, Settlement, StoreError, micros};
 use crate::telemetry::metrics;
 
 /// First pause before a settlement is written again; doubled up to [`LONGEST_PAUSE`].
@@ -57,6 +57,8 @@ impl Times {
 pub(super) struct Attempt {
     pub(super) number: u32,
     pub(super) leg: Leg,
+    /// Names of the client's fields that this vendor was not sent.
+    pub(super) dropped: Vec<String>,
     pub(super) assignment: Assignment,
     pub(super) times: Times,
 }
@@ -214,8 +216,8 @@ fn record(attempt: &Attempt, entry: &Entry) {
 
 /// What the ledger says of a call that nobody ever settled.
 pub(super) fn unknown_entry(pipeline: &Pipeline, routed: &Routed) -> Result<Entry, PipelineError> {
-    let leg = routed.legs.first().ok_or(PipelineError::Internal("a routed request has no target"))?;
-    let mut entry = blank_entry(routed, leg);
+    let first = routed.calls.first().ok_or(PipelineError::Internal("a routed request has no target"))?;
+    let mut entry = blank_entry(routed, &first.leg);
     entry.assignment = routed.assignment;
     entry.error_type = Some("lease_expired".to_owned());
     entry.charged = Charge::of_ceiling(routed.ceiling);
@@ -237,9 +239,9 @@ fn blank_entry(routed: &Routed, leg: &Leg) -> Entry {
         resident: routed.who.resident().to_owned(),
         key_id: routed.who.key_id().to_owned(),
         plan: routed.who.plan().name.clone(),
-        operation: routed.request.operation().as_str().to_owned(),
-        stream: routed.request.is_stream(),
-        choices: routed.request.choices(),
+        operation: routed.asked.operation.as_str().to_owned(),
+        stream: routed.asked.stream,
+        choices: routed.asked.choices,
         client_left: false,
         route: routed.route.clone(),
         assignment: Assignment::Chosen,
@@ -279,7 +281,7 @@ fn blank_entry(routed: &Routed, leg: &Leg) -> Entry {
         first_text_micros: None,
         duration_micros: None,
         output_chars: None,
-        length_class: LengthClass::of_bytes(routed.request.text_bytes().unwrap_or(0)),
+        length_class: routed.asked.length,
     }
 }
 

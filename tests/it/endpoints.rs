@@ -289,6 +289,45 @@ async fn a_long_upload_that_is_refused_early_still_hears_why() {
     }
 }
 
+#[tokio::test]
+async fn photographs_in_hand_are_bounded_and_leave_room_for_questions() {
+    let gateway = TestGateway::with(
+        "[server]\nmax_body_bytes = 400000\nmax_bodies_bytes = 400000\n[upstream]\nfirst_byte_seconds = 3",
+    )
+    .await;
+    let key = gateway.resident();
+    let photograph = |stream: bool| {
+        let url = format!("data:image/png;base64,{}", "A".repeat(300_000));
+        let content = json!([{"type": "image_url", "image_url": {"url": url}}]);
+        let body = json!({"model": "mistral-small-latest", "stream": stream, "messages": [{"role": "user", "content": content}]});
+        TestGateway::request(&key, &body)
+    };
+    gateway.mistral.script([Step::Hang]);
+    let mut first = Box::pin(gateway.send(photograph(false)));
+    while gateway.mistral.calls().is_empty() {
+        assert!(futures_util::poll!(&mut first).is_pending());
+        tokio::task::yield_now().await;
+    }
+
+    // Two do not fit; a question does.
+    let second = gateway.send(photograph(false)).await;
+    assert_eq!(second.refusal(), (503, "server_is_overloaded".to_owned(), true));
+    assert!(second.header("retry-after").is_some());
+    assert_eq!(gateway.ask(&key, "mistral-small-latest", "x", false).await.status, 200);
+
+    // The first one's client leaves. Its call goes on, so what it takes is not free before it is over.
+    drop(first);
+    assert_eq!(gateway.send(photograph(false)).await.status, 503);
+    gateway.settled().await;
+    assert_eq!(gateway.send(photograph(false)).await.status, 200);
+
+    // A stream that has begun takes no room, however long it goes on.
+    gateway.mistral.script([Step::Stream { pieces: 1, gap: std::time::Duration::ZERO, end: End::Silence }]);
+    let begun = tower::ServiceExt::oneshot(gateway.router(), photograph(true)).await.unwrap();
+    assert_eq!(gateway.send(photograph(false)).await.status, 200);
+    drop(begun);
+}
+
 /// How Mistral fails, and what the resident hears of it.
 struct Case {
     name: &'static str,
