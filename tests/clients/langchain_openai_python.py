@@ -12,18 +12,16 @@ from checks import (
     TIMEOUT,
     TOOLS,
     TOWN,
-    Answer,
     check_calls,
     check_never_retried,
     check_raises,
-    check_sum,
     check_text,
     check_vectors,
     expect,
     other_key,
-    png_url,
     run,
 )
+from langchain_shared import check_finished, check_usage, checks_of, joined, triples
 
 
 def model(vendor, **options):
@@ -32,43 +30,22 @@ def model(vendor, **options):
     return ChatOpenAI(**{"model": vendor.chat, **settings, **options})
 
 
-def check_usage(message):
-    usage = message.usage_metadata
-    expect(usage is not None, "no usage")
-    check_sum(usage["input_tokens"], usage["output_tokens"], usage["total_tokens"])
+SHARED = checks_of(model)
 
 
 def check_invoke(vendor):
     # max_tokens leaves as max_completion_tokens.
     answer = model(vendor, max_tokens=500).invoke(QUESTION)
     check_text(answer.content)
-    expect(answer.response_metadata["finish_reason"] == "stop", f"{answer.response_metadata}")
+    check_finished(answer)
     check_usage(answer)
-
-
-async def check_async_invoke(vendor):
-    check_text((await model(vendor).ainvoke(QUESTION)).content)
-
-
-def joined(stream):
-    whole = None
-    for chunk in stream:
-        whole = chunk if whole is None else whole + chunk
-    expect(whole is not None, "no chunk")
-    return whole
 
 
 def check_streamed(vendor):
     whole = joined(model(vendor).stream(QUESTION))
     check_text(whole.content)
-    # Two finish reasons would be joined to "stopstop".
-    expect(whole.response_metadata["finish_reason"] == "stop", f"{whole.response_metadata}")
+    check_finished(whole)
     check_usage(whole)
-
-
-def triples(message):
-    expect(not message.invalid_tool_calls, f"not readable: {message.invalid_tool_calls}")
-    return [(call["id"], call["name"], call["args"]) for call in message.tool_calls]
 
 
 def check_forced_call(vendor):
@@ -82,48 +59,6 @@ def check_call_over_chat(vendor):
     """Unless told otherwise, this client goes over to the Responses API for gpt-6 models with tools."""
     tools = model(vendor, use_responses_api=False).bind_tools(TOOLS, tool_choice="any", parallel_tool_calls=False)
     check_calls(triples(tools.invoke(SAMPLES["tool_question"])))
-
-
-def check_call_and_result(vendor):
-    question = HumanMessage(SAMPLES["tool_question"])
-    asking = model(vendor).bind_tools(TOOLS, tool_choice="required", parallel_tool_calls=False).invoke([question])
-    check_calls(triples(asking))
-    result = ToolMessage(SAMPLES["tool_result"], tool_call_id=asking.tool_calls[0]["id"])
-    answer = model(vendor).bind_tools(TOOLS).invoke([question, asking, result])
-    check_text(answer.text)
-
-
-def check_parallel_calls(vendor):
-    question = HumanMessage(SAMPLES["parallel_question"])
-    tools = model(vendor).bind_tools(TOOLS)
-    asking = tools.invoke([question])
-    check_calls(triples(asking), 2)
-    results = [ToolMessage(SAMPLES["tool_result"], tool_call_id=call["id"]) for call in asking.tool_calls]
-    check_text(tools.invoke([question, asking, *results]).text)
-
-
-def check_streamed_calls(vendor):
-    tools = model(vendor).bind_tools(TOOLS, tool_choice="required")
-    check_calls(triples(joined(tools.stream(SAMPLES["parallel_question"]))), 2)
-
-
-def check_json_schema(vendor):
-    answer = model(vendor).with_structured_output(Answer, method="json_schema").invoke(SAMPLES["schema_question"])
-    expect(isinstance(answer, Answer), f"parsed is {answer!r}")
-
-
-def check_schema_by_function(vendor):
-    structured = model(vendor).with_structured_output(Answer, method="function_calling")
-    answer = structured.invoke(SAMPLES["schema_question"])
-    expect(isinstance(answer, Answer), f"parsed is {answer!r}")
-
-
-def check_image(vendor):
-    text = {"type": "text", "text": SAMPLES["image_question"]}
-    image = {"type": "image_url", "image_url": {"url": png_url()}}
-    answer = model(vendor).invoke([HumanMessage([text, image])])
-    check_text(answer.content)
-    check_usage(answer)
 
 
 def check_effort(vendor):
@@ -181,17 +116,11 @@ def check_spent_quota(vendor):
 
 
 FEATURES = {
-    "answer": [check_invoke, check_async_invoke],
+    "answer": [check_invoke, SHARED.async_invoke],
     "stream": [check_streamed],
-    "tools": [
-        check_forced_call,
-        check_call_over_chat,
-        check_call_and_result,
-        check_parallel_calls,
-        check_streamed_calls,
-    ],
-    "schema": [check_json_schema, check_schema_by_function],
-    "image": [check_image],
+    "tools": [check_forced_call, check_call_over_chat, *SHARED.tools],
+    "schema": SHARED.schema,
+    "image": [SHARED.image],
     "reasoning": [check_effort],
     "responses": [check_response, check_streamed_response, check_response_with_tool],
     "embeddings": [check_embeddings],
