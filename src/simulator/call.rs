@@ -27,9 +27,33 @@ pub(super) struct Call<'a> {
     number: u64,
 }
 
+/// What one endpoint makes of a call.
+pub(super) trait Service: Send + Sized {
+    /// The model asked for, at its price.
+    fn priced(&self) -> &Priced;
+
+    /// Answers, and bills what the vendor would.
+    fn answer(self, call: &mut Call<'_>) -> impl Future<Output = Response> + Send;
+}
+
+/// Takes one call from its arrival to its end, as its vendor would.
+pub(super) async fn serve<A: Service>(
+    door: &Door,
+    headers: &HeaderMap,
+    read: impl FnOnce(Offer<'_>) -> Result<A, Refusal>,
+) -> Response {
+    let mut call = Call::arrives(door);
+    let asked = call.offer(headers).and_then(read);
+    let response = match call.passes(asked).await {
+        Ok(asked) => Ok(asked.answer(&mut call).await),
+        Err(refused) => Err(refused),
+    };
+    call.sign(response)
+}
+
 impl<'a> Call<'a> {
     /// Counts a call and draws its chance.
-    pub(super) fn arrives(door: &'a Door) -> Self {
+    fn arrives(door: &'a Door) -> Self {
         let number = door.vendor.arrival();
         Self { door, chance: Chance::draw(&door.vendor.settings, number), number }
     }
@@ -46,7 +70,7 @@ impl<'a> Call<'a> {
     ///
     /// # Errors
     /// The vendor's 401.
-    pub(super) fn offer(&self, headers: &HeaderMap) -> Result<Offer<'a>, Refusal> {
+    fn offer(&self, headers: &HeaderMap) -> Result<Offer<'a>, Refusal> {
         let vendor = self.vendor();
         vendor.authorize(headers)?;
         Ok(Offer { dialect: self.dialect(), catalogue: &vendor.catalogue, date: vendor.date() })
@@ -56,15 +80,11 @@ impl<'a> Call<'a> {
     ///
     /// # Errors
     /// The response to a call that is refused or fails.
-    pub(super) async fn passes<A>(
-        &self,
-        asked: Result<A, Refusal>,
-        model: impl Fn(&A) -> &Priced,
-    ) -> Result<A, Response> {
+    async fn passes<A: Service>(&self, asked: Result<A, Refusal>) -> Result<A, Response> {
         match (asked, self.chance.fate) {
             (Err(refusal), _) => Err(self.refused(refusal)),
             (Ok(asked), Fate::Fail(status)) => {
-                Err(self.refused(Refusal::failure(self.dialect(), status, &model(&asked).model.id)))
+                Err(self.refused(Refusal::failure(self.dialect(), status, &asked.priced().model.id)))
             }
             (Ok(_), Fate::Hang) => {
                 self.vendor().count_hang();
@@ -125,7 +145,7 @@ impl<'a> Call<'a> {
     }
 
     /// Puts the vendor's own headers on the response.
-    pub(super) fn sign(&self, response: Result<Response, Response>) -> Response {
+    fn sign(&self, response: Result<Response, Response>) -> Response {
         let response = response.unwrap_or_else(|refused| refused);
         self.vendor().sign(response, self.chance.id)
     }

@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::books::Tokens;
-use super::call::Call;
+use super::call::{Call, Service, serve};
 use super::forms;
 use super::refusal::Refusal;
 use super::request::{Offer, Priced, text};
@@ -76,13 +76,7 @@ struct Usage {
 
 /// Answers one call as its vendor would.
 pub(super) async fn embeddings(State(door): State<Door>, headers: HeaderMap, body: Bytes) -> Response {
-    let mut call = Call::arrives(&door);
-    let asked = call.offer(&headers).and_then(|offer| Asked::read(offer, &body));
-    let response = match call.passes(asked, |asked| &asked.priced).await {
-        Ok(asked) => Ok(answer(&mut call, asked).await),
-        Err(refused) => Err(refused),
-    };
-    call.sign(response)
+    serve(&door, &headers, |offer| Asked::read(offer, &body)).await
 }
 
 impl Asked {
@@ -167,27 +161,33 @@ fn dimensions(dialect: Dialect, priced: &Priced, body: &Map<String, Value>) -> R
     length.ok_or_else(|| Refusal::invalid(dialect, name, &format!("at most {most}"), asked))
 }
 
-async fn answer(call: &mut Call<'_>, asked: Asked) -> Response {
-    let mistral = call.dialect() == Dialect::Mistral;
-    let model = if mistral { asked.priced.asked_id.clone() } else { asked.priced.model.id.to_string() };
-    call.bill_at_once(asked.priced, Tokens { input: asked.input_tokens, ..Tokens::default() }).await;
-    let vectors = asked.seeds.iter().enumerate().map(|(index, seed)| {
-        let floats = unit_vector(*seed, asked.dimensions);
-        let embedding = if asked.base64 { Numbers::Base64(base64(&floats)) } else { Numbers::Floats(floats) };
-        Vector { object: "embedding", index, embedding }
-    });
-    Json(Answer {
-        id: mistral.then(|| format!("{:032x}", call.chance.id)),
-        object: "list",
-        data: vectors.collect(),
-        model,
-        usage: Usage {
-            prompt_tokens: asked.input_tokens,
-            completion_tokens: mistral.then_some(0),
-            total_tokens: asked.input_tokens,
-        },
-    })
-    .into_response()
+impl Service for Asked {
+    fn priced(&self) -> &Priced {
+        &self.priced
+    }
+
+    async fn answer(self, call: &mut Call<'_>) -> Response {
+        let mistral = call.dialect() == Dialect::Mistral;
+        let model = if mistral { self.priced.asked_id.clone() } else { self.priced.model.id.to_string() };
+        call.bill_at_once(self.priced, Tokens { input: self.input_tokens, ..Tokens::default() }).await;
+        let vectors = self.seeds.iter().enumerate().map(|(index, seed)| {
+            let floats = unit_vector(*seed, self.dimensions);
+            let embedding = if self.base64 { Numbers::Base64(base64(&floats)) } else { Numbers::Floats(floats) };
+            Vector { object: "embedding", index, embedding }
+        });
+        Json(Answer {
+            id: mistral.then(|| format!("{:032x}", call.chance.id)),
+            object: "list",
+            data: vectors.collect(),
+            model,
+            usage: Usage {
+                prompt_tokens: self.input_tokens,
+                completion_tokens: mistral.then_some(0),
+                total_tokens: self.input_tokens,
+            },
+        })
+        .into_response()
+    }
 }
 
 fn unit_vector(seed: u64, dimensions: usize) -> Vec<f32> {

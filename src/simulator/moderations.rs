@@ -12,7 +12,7 @@ use providers::catalogue::Operation;
 use serde_json::{Map, Value, json};
 
 use super::books::Tokens;
-use super::call::Call;
+use super::call::{Call, Service, serve};
 use super::forms;
 use super::media::{Media, Part};
 use super::refusal::Refusal;
@@ -73,13 +73,7 @@ struct Subject {
 
 /// Answers one call as its vendor would.
 pub(super) async fn moderations(State(door): State<Door>, headers: HeaderMap, body: Bytes) -> Response {
-    let mut call = Call::arrives(&door);
-    let asked = call.offer(&headers).and_then(|offer| Asked::read(offer, &body));
-    let response = match call.passes(asked, |asked| &asked.priced).await {
-        Ok(asked) => Ok(answer(&mut call, asked).await),
-        Err(refused) => Err(refused),
-    };
-    call.sign(response)
+    serve(&door, &headers, |offer| Asked::read(offer, &body)).await
 }
 
 impl Asked {
@@ -123,18 +117,26 @@ fn subjects(dialect: Dialect, priced: &Priced, input: &Value, media: &mut Media)
     Ok(vec![subject])
 }
 
-async fn answer(call: &mut Call<'_>, asked: Asked) -> Response {
-    let Asked { priced, subjects, input_tokens } = asked;
-    let mistral = call.dialect() == Dialect::Mistral;
-    let model = if mistral { priced.asked_id.clone() } else { priced.model.id.to_string() };
-    // Free of charge, and no usage is reported: the books count the call alone.
-    let reported = if priced.row.rates.input == 0 { 0 } else { input_tokens };
-    call.bill_at_once(priced, Tokens { input: reported, ..Tokens::default() }).await;
-    let results: Vec<Value> =
-        subjects.iter().map(|subject| if mistral { mistral_result(subject) } else { openai_result(subject) }).collect();
-    let id = format!("{:032x}", call.chance.id);
-    let id = if mistral { id } else { format!("modr-{id}") };
-    Json(json!({"id": id, "model": model, "results": results})).into_response()
+impl Service for Asked {
+    fn priced(&self) -> &Priced {
+        &self.priced
+    }
+
+    async fn answer(self, call: &mut Call<'_>) -> Response {
+        let Asked { priced, subjects, input_tokens } = self;
+        let mistral = call.dialect() == Dialect::Mistral;
+        let model = if mistral { priced.asked_id.clone() } else { priced.model.id.to_string() };
+        // Free of charge, and no usage is reported: the books count the call alone.
+        let reported = if priced.row.rates.input == 0 { 0 } else { input_tokens };
+        call.bill_at_once(priced, Tokens { input: reported, ..Tokens::default() }).await;
+        let results: Vec<Value> = subjects
+            .iter()
+            .map(|subject| if mistral { mistral_result(subject) } else { openai_result(subject) })
+            .collect();
+        let id = format!("{:032x}", call.chance.id);
+        let id = if mistral { id } else { format!("modr-{id}") };
+        Json(json!({"id": id, "model": model, "results": results})).into_response()
+    }
 }
 
 /// Verdict and score by category.

@@ -15,9 +15,10 @@ use self::read::Asked;
 use self::shapes::{MistralEvents, OpenaiEvents, Transcript};
 use super::answer::{Answer, Choice, Kind, Segment};
 use super::books::Tokens;
-use super::call::Call;
+use super::call::{Call, Service, serve};
 use super::media::AUDIO_TOKENS_PER_SECOND;
 use super::refusal::Refusal;
+use super::request::Priced;
 use super::server::Door;
 use super::sound;
 use super::tokens;
@@ -40,34 +41,34 @@ pub(super) async fn transcriptions(
         Err(rejection) => Err(Refusal::not_a_form(dialect, &rejection.body_text())),
         Ok(parts) => Form::read(parts).await.map_err(|error| Refusal::not_a_form(dialect, &error.body_text())),
     };
-    let mut call = Call::arrives(&door);
-    let asked = call.offer(&headers).and_then(|offer| Asked::read(offer, &form?));
-    let response = match call.passes(asked, |asked| &asked.priced).await {
-        Ok(asked) => Ok(answer(&mut call, asked).await),
-        Err(refused) => Err(refused),
-    };
-    call.sign(response)
+    serve(&door, &headers, |offer| Asked::read(offer, &form?)).await
 }
 
-async fn answer(call: &mut Call<'_>, asked: Asked) -> Response {
-    let dialect = call.dialect();
-    let transcript = listen(call, &asked);
-    let (stream, format) = (asked.stream, asked.format);
-    // Without output tokens in its usage, an answer has none in the books.
-    let by_token = dialect == Dialect::Mistral || asked.priced.row.rates.audio_minute.is_none();
-    let mut meter = call.meter(asked.priced, Tokens { output: 0, ..transcript.answer.tokens });
-    meter.by_token = by_token;
-    let Transcript { answer, details } = transcript;
-    let generation = call.generation(answer, meter);
-    match (stream, dialect) {
-        (true, Dialect::Mistral) => call.stream(generation, MistralEvents { details }),
-        (true, Dialect::Openai | Dialect::Compatible) => call.stream(generation, OpenaiEvents { details }),
-        (false, _) => {
-            let transcript = Transcript { answer: generation.whole().await, details };
-            let (kind, text) = transcript.whole(format);
-            let mut response = text.into_response();
-            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-            response
+impl Service for Asked {
+    fn priced(&self) -> &Priced {
+        &self.priced
+    }
+
+    async fn answer(self, call: &mut Call<'_>) -> Response {
+        let dialect = call.dialect();
+        let transcript = listen(call, &self);
+        let (stream, format) = (self.stream, self.format);
+        // Without output tokens in its usage, an answer has none in the books.
+        let by_token = dialect == Dialect::Mistral || self.priced.row.rates.audio_minute.is_none();
+        let mut meter = call.meter(self.priced, Tokens { output: 0, ..transcript.answer.tokens });
+        meter.by_token = by_token;
+        let Transcript { answer, details } = transcript;
+        let generation = call.generation(answer, meter);
+        match (stream, dialect) {
+            (true, Dialect::Mistral) => call.stream(generation, MistralEvents { details }),
+            (true, Dialect::Openai | Dialect::Compatible) => call.stream(generation, OpenaiEvents { details }),
+            (false, _) => {
+                let transcript = Transcript { answer: generation.whole().await, details };
+                let (kind, text) = transcript.whole(format);
+                let mut response = text.into_response();
+                response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+                response
+            }
         }
     }
 }
