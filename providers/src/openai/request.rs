@@ -46,12 +46,13 @@ pub(crate) fn chat_body(
 /// Builds the body for a compatible host: the older name of the output limit, without what only OpenAI itself knows.
 ///
 /// # Errors
-/// As [`chat_body`].
+/// As [`chat_body`], and for an image by its address.
 pub(crate) fn compatible_chat_body(
     request: &ChatRequest,
     context: &CallContext<'_>,
     dropped: &mut Vec<String>,
 ) -> Result<Map<String, Value>, InvalidRequest> {
+    refuse_addresses(request)?;
     let mut body = common_fields(request, context, dropped)?;
     body.insert("max_tokens".into(), context.max_output_tokens.into());
     let messages = body.get_mut("messages").and_then(Value::as_array_mut);
@@ -65,6 +66,24 @@ pub(crate) fn compatible_chat_body(
         body.insert("stream_options".into(), json!({"include_usage": true}));
     }
     Ok(body)
+}
+
+/// A host of this kind often runs in the town's own network, and fetches whatever address it is given: a resident must
+/// not reach what is behind the town's walls through it.
+fn refuse_addresses(request: &ChatRequest) -> Result<(), InvalidRequest> {
+    for (index, message) in request.messages.iter().enumerate() {
+        let parts = message.get("content").and_then(Value::as_array);
+        for (part_index, part) in parts.into_iter().flatten().enumerate() {
+            let image = part.get("image_url");
+            let url = image.and_then(|image| image.as_str().or_else(|| image.get("url")?.as_str()));
+            if url.is_some_and(|url| !url.starts_with("data:")) {
+                let place = format!("messages[{index}].content[{part_index}].image_url");
+                let text = "The host of this model fetches no addresses: send the image itself, as a data: URL.";
+                return Err(InvalidRequest::unsupported(&place, text));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The part that every OpenAI-shaped host takes: model, messages, and the client's other fields as they came.

@@ -11,7 +11,7 @@ use crate::chat::{ChatRequest, InvalidRequest};
 use crate::embeddings::EmbeddingsReader;
 use crate::error::ProviderError;
 use crate::normalise::{ChunkTranslator, Shape, whole};
-use crate::request::ApiRequest;
+use crate::request::{ApiRequest, in_input};
 use crate::responses::{Echo, EventWriter, NativeEvent, NativeReader, ResponsesRequest, answer_from_chat, native_body};
 use crate::sse::Frame;
 use crate::stream::{AnswerFacts, AnswerStream, DONE_FRAME, Decoded, FrameReader, data_frame, error_frame, unreadable};
@@ -161,7 +161,7 @@ fn responses_call(
         return Ok(("/responses", json(body), Reader::Responses));
     }
     dropped.extend(request.dropped.iter().cloned());
-    let (path, body, reader) = chat_call(dialect, &request.chat, context, dropped)?;
+    let (path, body, reader) = chat_call(dialect, &request.chat, context, dropped).map_err(in_input)?;
     let echo = Echo::of(request);
     let reader = match reader {
         Reader::MistralChat(shape) => Reader::ResponsesOverChat { shape, mistral: true, echo },
