@@ -19,6 +19,7 @@ use crate::identity::{Directory, InstanceSecret};
 use crate::ledger::{Ledger, sweep_until_shutdown};
 use crate::pipeline::Pipeline;
 use crate::shutdown::Shutdown;
+use crate::terms::{CurrentTerms, Terms};
 
 /// Why the process could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -112,10 +113,15 @@ impl App {
         let secret = InstanceSecret::load_or_create(&config.secret_file).map_err(AppError::Secret)?;
         let ledger = Ledger::open_sqlite(&config.ledger)?;
         ledger.mark_simulated(simulated)?;
+        let terms = CurrentTerms::new(Terms::new(config, &clock));
+        let changed = terms.get().record(&ledger, "serve", "found at the start", clock.now())?;
+        if !changed.is_empty() {
+            tracing::info!(differences = changed.len(), "the terms in force are written into the ledger");
+        }
         let pipeline = Arc::new(Pipeline::new(config, secret, ledger.clone(), clock.clone(), shutdown.clone()));
         let state = AppState {
             pipeline,
-            directory: Directory::new(ledger.clone(), config.plans.clone()),
+            directory: Directory::new(ledger.clone(), terms.clone()),
             ledger,
             calendar: config.calendar.clone(),
             clock,

@@ -18,6 +18,7 @@ use std::time::Duration;
 use providers::ProviderId;
 use providers::catalogue::Catalogue;
 use providers::exchange::ExchangeRates;
+use providers::money::format_nanos;
 use providers::transport::TransportSettings;
 use secrecy::SecretString;
 
@@ -138,6 +139,23 @@ pub struct Plan {
     pub hosts: Residency,
     /// Models and routes allowed; empty means all.
     pub models: Vec<String>,
+}
+
+impl std::fmt::Display for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Allowance { questions_per_day, tokens_per_day, euro_nanos_per_month } = self.allowance;
+        let Rate { requests_per_minute, burst, simultaneous } = self.rate;
+        let models = if self.models.is_empty() { "all".to_owned() } else { self.models.join(", ") };
+        write!(
+            f,
+            "{requests_per_minute} requests per minute, burst {burst}, {simultaneous} at once, {questions_per_day} \
+             questions and {tokens_per_day} tokens per day, {} EUR per month, answers up to {} tokens, hosts {:?}, models \
+             {models}",
+            format_nanos(euro_nanos_per_month),
+            self.max_output_tokens,
+            self.hosts
+        )
+    }
 }
 
 /// How vendors are called.

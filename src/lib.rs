@@ -4,6 +4,7 @@
 //! - [`config`]: files and environment, checked; [`clock`], [`shutdown`], [`telemetry`]: leaves that everyone may use
 //! - [`http`]: the three listeners; [`identity`]: keys and the residents behind them
 //! - [`pipeline`]: the life of a request as types, from a live key to settled money
+//! - [`terms`]: prices, plans and the envelope in force, replaced while running
 //! - [`quota`]: allowances, calendar windows, rates; [`ledger`]: holds, entries, counters, rollups
 //! - [`report`]: what the rollups say about vendors; [`simulator`]: stand-ins for vendors
 //!
@@ -23,3 +24,4 @@ pub mod report;
 pub mod shutdown;
 pub mod simulator;
 pub mod telemetry;
+pub mod terms;

@@ -17,10 +17,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use providers::ProviderId;
-use providers::catalogue::{Catalogue, Model};
+use providers::catalogue::Model;
 use providers::chat::InvalidRequest;
 use providers::error::ProviderError;
-use providers::exchange::ExchangeRates;
 use providers::request::ApiRequest;
 use providers::upstream::Upstream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -31,10 +30,10 @@ pub use route::{Call, Leg, Routed};
 pub use settle::Settled;
 
 use crate::clock::{Clock, Tick};
-use crate::config::{Config, ProviderConfig, RouteConfig};
+use crate::config::{Config, ProviderConfig};
 use crate::identity::{Authenticated, InstanceSecret};
-use crate::ledger::{Ledger, StoreError};
-use crate::quota::{Calendar, Envelope, RateGuard, RateRefusal, RateState, Refusal};
+use crate::ledger::{Ledger, Stop, StoreError};
+use crate::quota::{Calendar, RateRefusal, RateState, Refusal};
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics;
 
@@ -56,6 +55,9 @@ pub enum PipelineError {
     /// Too often or too many at once.
     #[error("rate limit: {}", .0.as_str())]
     Rate(RateRefusal),
+    /// The town, the vendor or the plan is stopped.
+    #[error("stopped: {}", .0.subject())]
+    Stopped(Stop),
     /// Nothing, or too little, is left.
     #[error("quota: {}", .0.limit)]
     Quota(Refusal),
@@ -88,6 +90,7 @@ impl PipelineError {
             Self::OutsideRegion(_) => Some("outside_region"),
             Self::Rate(refusal) => Some(refusal.as_str()),
             Self::Quota(refusal) => Some(refusal.limit.as_str()),
+            Self::Stopped(_) => Some("stopped"),
             Self::Store(_) => Some("store_unavailable"),
             Self::ShuttingDown => Some("shutting_down"),
             Self::Provider { .. } | Self::Internal(_) => None,
@@ -163,14 +166,9 @@ pub enum Delivery {
 
 /// Everything that the stages share.
 pub struct Pipeline {
-    catalogue: Arc<Catalogue>,
-    routes: BTreeMap<String, RouteConfig>,
     providers: BTreeMap<ProviderId, ProviderConfig>,
     upstreams: BTreeMap<ProviderId, Upstream>,
-    rates: BTreeMap<String, RateGuard>,
-    exchange_rates: Arc<ExchangeRates>,
     calendar: Calendar,
-    envelope: Envelope,
     lease: Duration,
     /// How long a whole call may take, its delivery included.
     total: Duration,
@@ -197,18 +195,9 @@ impl Pipeline {
             ))
         };
         Self {
-            catalogue: Arc::clone(&config.catalogue),
-            routes: config.routes.clone(),
             providers: config.providers.iter().map(|provider| (provider.id.clone(), provider.clone())).collect(),
             upstreams: config.providers.iter().filter_map(upstream).collect(),
-            rates: config
-                .plans
-                .iter()
-                .map(|(name, plan)| (name.clone(), RateGuard::new(plan.rate, clock.clone())))
-                .collect(),
-            exchange_rates: Arc::clone(&config.exchange_rates),
             calendar: config.calendar.clone(),
-            envelope: config.envelope,
             lease: config.lease,
             total: config.upstream.transport.deadlines.total,
             keep_alive: config.server.keep_alive,
@@ -222,9 +211,9 @@ impl Pipeline {
         }
     }
 
-    /// Models and routes that a plan may ask for, with the model behind each id and its vendor.
-    pub fn offered<'a>(&'a self, plan: &'a crate::config::Plan) -> Vec<Offer<'a>> {
-        route::offered(self, plan)
+    /// Models and routes that somebody may ask for, with the model behind each id and its vendor.
+    pub fn offered<'a>(&self, who: &'a Authenticated) -> Vec<Offer<'a>> {
+        route::offered(who, self.clock.now())
     }
 
     /// Answers a request; one that could not be read is refused, and counted like any other refusal. Every endpoint that

@@ -313,10 +313,10 @@ impl Attempt {
         entry.first_text_micros = micros_of(self.times.since_received(self.times.first_text));
         entry.duration_micros = micros_of(self.times.since_received(self.times.last));
         match ending {
-            Ending::Whole(facts) => self.complete(pipeline, &mut entry, facts),
+            Ending::Whole(facts) => self.complete(&mut entry, facts),
             Ending::Streamed { facts, client_left } => {
                 entry.client_left = client_left;
-                self.complete(pipeline, &mut entry, facts);
+                self.complete(&mut entry, facts);
             }
             Ending::Broken { facts, error, client_left } => {
                 entry.client_left = client_left;
@@ -345,7 +345,7 @@ impl Attempt {
         }
     }
 
-    fn complete(&self, pipeline: &Pipeline, entry: &mut Entry, facts: &AnswerFacts) {
+    fn complete(&self, entry: &mut Entry, facts: &AnswerFacts) {
         self.facts(entry, facts);
         let usage = match &facts.usage {
             Some(reported) => reported.usage,
@@ -357,7 +357,7 @@ impl Attempt {
                 return;
             }
         };
-        let Some((cost, euro)) = self.cost(pipeline, entry, &usage) else {
+        let Some((cost, euro)) = self.cost(entry, &usage) else {
             entry.error_type = Some("cost_overflow".to_owned());
             return;
         };
@@ -374,11 +374,10 @@ impl Attempt {
 
     /// The cost by the price of the model that the vendor **returned**; by that of the model sent when it returned one
     /// that the catalogue does not know.
-    fn cost(&self, pipeline: &Pipeline, entry: &mut Entry, usage: &Usage) -> Option<(Money, Money)> {
+    fn cost(&self, entry: &mut Entry, usage: &Usage) -> Option<(Money, Money)> {
         let day =
             Timestamp::from_microsecond(entry.received_at).ok()?.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
-        let catalogue = pipeline.catalogue.provider(&self.leg.provider)?;
-        let returned = entry.response_model.as_deref().and_then(|id| catalogue.resolve(id, day));
+        let returned = entry.response_model.as_deref().and_then(|id| self.leg.catalogue.resolve(id, day));
         let (price, uplift) = match returned.and_then(|model| Some((model.price_at(day)?, model))) {
             Some((price, model)) => (price, self.leg.host.uplift_for(model)),
             None => (&self.leg.price, self.leg.uplift_percent),

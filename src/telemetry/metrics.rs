@@ -59,8 +59,8 @@ pub struct Metrics {
     pub ledger_queue: IntGauge,
     /// Writes per commit.
     pub ledger_batch_size: Histogram,
-    /// Refused writes.
-    pub ledger_writes_refused: IntCounter,
+    /// Refused writes, by reason.
+    pub ledger_writes_refused: IntCounterVec,
     /// Late settlements.
     pub settlements_late: IntCounter,
 }
@@ -135,7 +135,7 @@ impl Metrics {
             reservations_dropped: declare.counter(names::RESERVATIONS_DROPPED),
             ledger_queue: declare.gauge(names::LEDGER_QUEUE),
             ledger_batch_size: declare.histogram(names::LEDGER_BATCH, BATCH_BUCKETS),
-            ledger_writes_refused: declare.counter(names::LEDGER_REFUSED),
+            ledger_writes_refused: declare.counters(names::LEDGER_REFUSED, &[REASON]),
             settlements_late: declare.counter(names::SETTLED_LATE),
             registry: declare.0,
         }
