@@ -9,6 +9,7 @@ mod output;
 mod report;
 mod serve;
 mod simulate;
+mod stop;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,11 +49,13 @@ enum Command {
     Report(report::ReportCommand),
     Ledger(ledger::LedgerCommand),
     Config(config::ConfigCommand),
+    Stop(stop::StopCommand),
+    Resume(stop::ResumeCommand),
     Simulate(simulate::Simulate),
 }
 
 /// The configuration file, as many commands take it.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 struct ConfigFile {
     /// Configuration file; without it the defaults and the environment apply.
     #[arg(long, value_name = "FILE")]
@@ -122,6 +125,8 @@ pub fn run() -> ExitCode {
         Command::Report(command) => command.run(),
         Command::Ledger(command) => command.run(),
         Command::Config(command) => command.run(),
+        Command::Stop(command) => command.run(),
+        Command::Resume(command) => command.run(),
         Command::Simulate(command) => command.run(),
     };
     match result {

@@ -158,6 +158,30 @@ impl std::fmt::Display for Plan {
     }
 }
 
+/// When to tell of the town's spending, and whom.
+#[derive(Clone, Debug)]
+pub struct AlertConfig {
+    /// Shares of the envelope, in percent of it.
+    pub envelope_percent: Vec<u32>,
+    /// An hour is unusual above so many times the median of the same hour; zero never tells of hours.
+    pub hourly_factor: u32,
+    /// Nano-euros below which no hour is unusual.
+    pub hourly_floor_euro_nanos: i64,
+    /// How often to look.
+    pub interval: Duration,
+    /// Where to send, and the secret that signs, in base64.
+    pub webhook: Option<WebhookConfig>,
+}
+
+/// A receiver of alerts.
+#[derive(Clone, Debug)]
+pub struct WebhookConfig {
+    /// Its address, which may hold a secret.
+    pub url: SecretString,
+    /// The secret that signs what is sent, in base64.
+    pub secret: SecretString,
+}
+
 /// How vendors are called.
 #[derive(Clone, Debug)]
 pub struct UpstreamConfig {
@@ -192,6 +216,8 @@ pub struct Config {
     pub calendar: Calendar,
     /// The town's limits.
     pub envelope: Envelope,
+    /// When to tell of spending, and whom.
+    pub alerts: AlertConfig,
     /// Vendors' transport.
     pub upstream: UpstreamConfig,
     /// Models, hosts and prices of the enabled vendors.

@@ -4,6 +4,7 @@
 //! ever appended. It must not know HTTP, routing or vendors' dialects, and it never holds a text of anybody's.
 
 mod account;
+mod adjust;
 mod alert;
 mod chain;
 mod entry;
@@ -21,6 +22,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 pub use account::{ResidentUse, Totals};
+pub use adjust::Author;
 pub use alert::{Alert, TownSpend};
 pub use chain::{ChainHead, Verification};
 pub use entry::{Assignment, Entry, LengthClass, Outcome, micros};

@@ -138,20 +138,24 @@ impl CurrentTerms {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts other terms into force, for requests that come from now on.
+    /// Whether other terms could be put into force while running.
     ///
     /// # Errors
     /// A sentence when the vendors are not the same: connections to them are made at the start.
-    pub fn replace(&self, terms: Terms) -> Result<(), String> {
-        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+    pub fn check(&self, terms: &Terms) -> Result<(), String> {
         let vendors = |terms: &Terms| -> BTreeSet<ProviderId> {
             terms.catalogue.providers().map(|provider| provider.id.clone()).collect()
         };
-        if vendors(&current) != vendors(&terms) {
-            return Err("a vendor was enabled or disabled: that needs a restart".to_owned());
+        if vendors(&self.get()) == vendors(terms) {
+            return Ok(());
         }
+        Err("a vendor was enabled or disabled: that needs a restart".to_owned())
+    }
+
+    /// Puts other terms into force, for requests that come from now on.
+    pub fn replace(&self, terms: Terms) {
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
         *current = Arc::new(terms.after(&current));
-        Ok(())
     }
 }
 

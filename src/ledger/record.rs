@@ -3,7 +3,6 @@
 //! All three are appended and never edited, and one hash covers the one before whatever its kind. An attempt is stored as
 //! it is; the others begin with their kind.
 
-use providers::usage::Usage;
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, StoreError, Totals};
@@ -46,9 +45,6 @@ pub struct Adjustment {
     /// What the entry turned out to cost, nano-units of `currency`; absent for a period.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_nanos: Option<i64>,
-    /// What the entry turned out to use.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub usage: Option<Usage>,
     /// What is added to the windows; negative for what is given back.
     pub charged: Totals,
     /// Day of the windows that follow.

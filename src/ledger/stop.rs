@@ -56,17 +56,27 @@ impl Stop {
 pub struct Stops(pub Vec<Stop>);
 
 impl Stops {
-    /// The stop that a resident of `plan` meets, whichever vendor is asked.
-    pub fn for_plan(&self, plan: &str) -> Option<&Stop> {
-        self.0.iter().find(|stop| match stop.scope {
+    /// Whether a resident of `plan` may ask anybody at all.
+    ///
+    /// # Errors
+    /// The stop that is in the way.
+    pub fn check_plan(&self, plan: &str) -> Result<(), Stop> {
+        self.check(|stop| match stop.scope {
             StopScope::Town => true,
             StopScope::Plan => stop.name == plan,
             StopScope::Provider => false,
         })
     }
 
-    /// The stop of a vendor.
-    pub fn for_provider(&self, provider: &str) -> Option<&Stop> {
-        self.0.iter().find(|stop| stop.scope == StopScope::Provider && stop.name == provider)
+    /// Whether a vendor may be asked.
+    ///
+    /// # Errors
+    /// The stop that is in the way.
+    pub fn check_provider(&self, provider: &str) -> Result<(), Stop> {
+        self.check(|stop| stop.scope == StopScope::Provider && stop.name == provider)
+    }
+
+    fn check(&self, concerns: impl Fn(&Stop) -> bool) -> Result<(), Stop> {
+        self.0.iter().find(|stop| concerns(stop)).map_or(Ok(()), |stop| Err(stop.clone()))
     }
 }

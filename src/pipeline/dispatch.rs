@@ -92,8 +92,8 @@ pub(super) async fn dispatch(pipeline: &Pipeline, mut admitted: Admitted) -> Res
 /// Admission was before the first attempt: what was stopped since gets no second one.
 fn still_open(pipeline: &Pipeline, admitted: &Admitted, leg: &Leg) -> Result<(), PipelineError> {
     let stops = pipeline.ledger.stops()?;
-    let stop = stops.for_plan(&admitted.routed.who.plan().name).or_else(|| stops.for_provider(leg.provider.as_str()));
-    stop.map_or(Ok(()), |stop| Err(PipelineError::Stopped(stop.clone())))
+    let checked = stops.check_plan(&admitted.routed.who.plan().name);
+    checked.and_then(|()| stops.check_provider(leg.provider.as_str())).map_err(PipelineError::Stopped)
 }
 
 fn may_retry(pipeline: &Pipeline, leg: &Leg, error: &ProviderError, try_number: u32) -> bool {

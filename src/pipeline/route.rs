@@ -121,9 +121,7 @@ pub(super) fn route(
     let plan = Arc::clone(who.plan());
     let terms = Arc::clone(who.terms());
     let stops = pipeline.ledger.stops()?;
-    if let Some(stop) = stops.for_plan(&plan.name) {
-        return Err(PipelineError::Stopped(stop.clone()));
-    }
+    stops.check_plan(&plan.name).map_err(PipelineError::Stopped)?;
     let allowed = |id: &str| plan.models.is_empty() || plan.models.iter().any(|model| model == id);
     let known = |id: &&str| allowed(id) && terms.catalogue.resolve(id, today).is_some();
     let model = match request.model() {
@@ -208,9 +206,7 @@ fn call(wanted: &Wanted<'_>, found: &Resolved, residency: Residency) -> Result<C
     if model.is_retired(*today) {
         return Err(PipelineError::ModelNotFound(asked()));
     }
-    if let Some(stop) = wanted.stops.for_provider(found.provider.id.as_str()) {
-        return Err(PipelineError::Stopped(stop.clone()));
-    }
+    wanted.stops.check_provider(found.provider.id.as_str()).map_err(PipelineError::Stopped)?;
     let configured = pipeline.providers.get(&found.provider.id);
     let host = configured
         .iter()

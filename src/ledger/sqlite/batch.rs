@@ -99,9 +99,10 @@ impl<'a> Batch<'a> {
     }
 
     fn reserve(&mut self, request: &ReservationRequest) -> rusqlite::Result<Reserved> {
-        let stop = self.memory.stops.for_plan(&request.entry.plan);
-        if let Some(stop) = stop.or_else(|| self.memory.stops.for_provider(&request.entry.provider)) {
-            return Ok(Reserved::Stopped(stop.clone()));
+        let stops = &self.memory.stops;
+        let checked = stops.check_plan(&request.entry.plan);
+        if let Err(stop) = checked.and_then(|()| stops.check_provider(&request.entry.provider)) {
+            return Ok(Reserved::Stopped(stop));
         }
         let (holding, left) = match self.memory.accounts.hold(self.transaction, request)? {
             Ok(held) => held,
