@@ -6,6 +6,7 @@
     reason = "tests: a failure is a panic, and helpers are documented where they are used"
 )]
 
+mod alerts;
 mod architecture;
 mod chat;
 mod configuration;
@@ -18,5 +19,7 @@ mod process;
 mod quota;
 mod responses;
 mod routing;
+mod stops;
 mod support;
+mod terms;
 mod transcription;
