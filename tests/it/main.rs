@@ -9,6 +9,7 @@
 mod architecture;
 mod chat;
 mod configuration;
+mod cuts;
 mod disconnect;
 mod endpoints;
 mod failures;

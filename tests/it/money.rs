@@ -12,6 +12,7 @@ use passerelle::ledger::{Outcome, ResidentUse};
 use passerelle::quota::Calendar;
 use tokio::task::JoinSet;
 
+use crate::support::chance::wanted;
 use crate::support::gateway::question_body;
 use crate::support::{TestGateway, Vendor};
 
@@ -202,7 +203,7 @@ async fn use_what_came_back(
 }
 
 async fn rounds(scarce: Scarce) {
-    let rounds = std::env::var("PASSERELLE_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap());
+    let rounds = wanted("PASSERELLE_ROUNDS", 1);
     for _ in 0..rounds {
         for model in ["gpt-6-luna", "mistral-small-latest"] {
             for stream in [false, true] {
