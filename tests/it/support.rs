@@ -3,6 +3,7 @@
 pub mod chance;
 pub mod gateway;
 pub mod ledgers;
+pub mod program;
 pub mod simulated;
 pub mod vendor;
 
