@@ -68,9 +68,10 @@ pub(super) enum Ending<'a> {
     /// A whole answer.
     Whole(&'a AnswerFacts),
     /// A stream that came to its end.
-    Streamed { facts: &'a AnswerFacts, client_left: bool },
+    /// A stream that came to its end; with what went wrong once everything had been said.
+    Streamed { facts: &'a AnswerFacts, client_left: bool, error_type: Option<&'static str> },
     /// A stream that broke off.
-    Broken { facts: &'a AnswerFacts, error: ProviderError, client_left: bool },
+    Broken { facts: &'a AnswerFacts, error_type: &'static str, client_left: bool },
     /// No answer began.
     Failed(&'a ProviderError),
 }
@@ -314,13 +315,14 @@ impl Attempt {
         entry.duration_micros = micros_of(self.times.since_received(self.times.last));
         match ending {
             Ending::Whole(facts) => self.complete(&mut entry, facts),
-            Ending::Streamed { facts, client_left } => {
+            Ending::Streamed { facts, client_left, error_type } => {
                 entry.client_left = client_left;
+                entry.error_type = error_type.map(str::to_owned);
                 self.complete(&mut entry, facts);
             }
-            Ending::Broken { facts, error, client_left } => {
+            Ending::Broken { facts, error_type, client_left } => {
                 entry.client_left = client_left;
-                self.broken(&mut entry, facts, &error);
+                self.broken(&mut entry, facts, error_type);
             }
             Ending::Failed(error) => self.failed(&mut entry, error),
         }
@@ -389,10 +391,10 @@ impl Attempt {
     }
 
     /// A stream that broke off: at least what it said it had used, at most the ceiling.
-    fn broken(&self, entry: &mut Entry, facts: &AnswerFacts, error: &ProviderError) {
+    fn broken(&self, entry: &mut Entry, facts: &AnswerFacts, error_type: &str) {
         self.facts(entry, facts);
         entry.outcome = Outcome::Interrupted;
-        entry.error_type = Some(error.kind.label().to_owned());
+        entry.error_type = Some(error_type.to_owned());
         let seen = facts.usage.as_ref().map_or_else(Usage::default, |reported| reported.usage);
         entry.cost_lower_nanos = self.leg.price.cost(&seen, self.leg.uplift_percent).map_or(0, Money::nanos);
     }

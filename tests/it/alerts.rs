@@ -103,7 +103,7 @@ async fn an_hour_above_the_usual_is_told() {
 
 #[tokio::test]
 async fn metrics_tell_without_a_webhook() {
-    let gateway = TestGateway::with("[town]\neuros_per_month = \"0.00005\"\n[alerts]\nenvelope_percent = [2]").await;
+    let gateway = TestGateway::with("[town]\neuros_per_month = \"0.0003\"\n[alerts]\nenvelope_percent = [2]").await;
     let key = gateway.resident();
     gateway.ask(&key, "gpt-6-luna", "x", false).await;
     let raised = metrics().alerts_raised.with_label_values(&["envelope"]);

@@ -82,7 +82,9 @@ async fn an_answer_in_progress_is_never_cut_and_gets_no_second_attempt() {
     assert!(answer.text().ends_with("data: [DONE]\n\n"), "{}", answer.text());
 
     beside(&gateway).set_stop(&stop(StopScope::Town, ""), false, "Claire").unwrap();
-    gateway.openai.script([Step::Gate(503)]);
+    let unavailable = r#"{"error":{"message":"no","type":"server_error","param":null,"code":null}}"#;
+    gateway.openai.script([Step::Status(503, unavailable.to_owned())]);
+    gateway.openai.close_gate();
     let stopping = async {
         while gateway.openai.calls().len() < 2 {
             tokio::task::yield_now().await;

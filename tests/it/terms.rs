@@ -37,7 +37,10 @@ async fn a_price_list_replaced_while_running_prices_the_next_answer_and_leaves_t
     let [difference] = &change.differences[..] else { panic!("{change:?}") };
     assert!(difference.subject.starts_with("price openai/gpt-6-luna@"), "{difference:?}");
     assert!(difference.after.as_ref().unwrap().contains("output 100.00"), "{difference:?}");
-    assert!(gateway.reloader().reload("Claire, DSI", "again").unwrap().is_empty(), "nothing changed, nothing is written");
+    assert!(
+        gateway.reloader().reload("Claire, DSI", "again").unwrap().is_empty(),
+        "nothing changed, nothing is written"
+    );
     gateway.settled().await;
 }
 
@@ -63,8 +66,7 @@ async fn a_model_whose_price_was_taken_away_is_refused_and_never_free() {
     let mut table: toml::Table = std::fs::read_to_string(&file).unwrap().parse().unwrap();
     for model in table["models"].as_array_mut().unwrap() {
         if model["id"].as_str() == Some("gpt-6-luna") {
-            model["prices"].as_array_mut().unwrap().last_mut().unwrap()["from"] =
-                toml::Value::Datetime("2027-01-01".parse().unwrap());
+            model["prices"].as_array_mut().unwrap().last_mut().unwrap()["from"] = "2027-01-01".into();
         }
     }
     std::fs::write(&file, table.to_string()).unwrap();

@@ -174,6 +174,14 @@ impl TestGateway {
         key.expose().to_owned()
     }
 
+    /// That many new residents of the plan `resident`; gives their keys.
+    pub fn residents(&self, count: usize) -> Vec<String> {
+        let new = || new_resident_key("resident", self.clock.now()).unwrap();
+        let (keys, records): (Vec<_>, Vec<_>) = std::iter::repeat_with(new).take(count).unzip();
+        self.ledger.add_keys(&records).unwrap();
+        keys.iter().map(|key| key.expose().to_owned()).collect()
+    }
+
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
