@@ -4,10 +4,10 @@ use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use sha2::{Digest, Sha256};
 
 /// Hash of an entry: SHA-256 over the previous hash and the body as stored. The first entry follows 32 zero bytes.
-pub(super) fn link(previous: &[u8; 32], body: &str) -> [u8; 32] {
+pub(super) fn link(previous: &[u8; 32], body: &[u8]) -> [u8; 32] {
     let mut hasher = Sha256::new();
     hasher.update(previous);
-    hasher.update(body.as_bytes());
+    hasher.update(body);
     hasher.finalize().into()
 }
 

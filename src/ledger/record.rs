@@ -102,12 +102,12 @@ const OTHER: &str = "{\"kind\":";
 
 impl Record {
     /// Understands a stored record.
-    pub(super) fn parse(seq: u64, body: &str) -> Result<Self, StoreError> {
+    pub(super) fn parse(seq: u64, body: &[u8]) -> Result<Self, StoreError> {
         let damaged = |error: serde_json::Error| StoreError::Damaged(format!("entry {seq}: {error}"));
-        if !body.starts_with(OTHER) {
-            return serde_json::from_str(body).map(Self::Attempt).map_err(damaged);
+        if !body.starts_with(OTHER.as_bytes()) {
+            return serde_json::from_slice(body).map(Self::Attempt).map_err(damaged);
         }
-        Ok(match serde_json::from_str(body).map_err(damaged)? {
+        Ok(match serde_json::from_slice(body).map_err(damaged)? {
             Other::Adjustment(adjustment) => Self::Adjustment(adjustment),
             Other::Change(change) => Self::Change(change),
         })
@@ -195,9 +195,9 @@ mod tests {
         let record = Record::Change(Box::new(change));
         let body = record.to_body().unwrap();
         assert!(body.starts_with(OTHER), "{body}");
-        assert_eq!(Record::parse(1, &body).unwrap(), record);
-        assert!(Record::parse(1, "{\"kind\":\"gift\"}").is_err());
-        assert!(Record::parse(1, "{}").is_err());
+        assert_eq!(Record::parse(1, body.as_bytes()).unwrap(), record);
+        assert!(Record::parse(1, b"{\"kind\":\"gift\"}").is_err());
+        assert!(Record::parse(1, b"{}").is_err());
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 mod alerts;
 mod architecture;
+mod books;
 mod chat;
 mod configuration;
 mod cuts;

@@ -206,7 +206,7 @@ impl<'a> Batch<'a> {
 
     fn append(&mut self, entry: &Entry) -> rusqlite::Result<()> {
         let body = json(entry)?;
-        let next = ChainHead { seq: self.head.seq + 1, hash: chain::link(&self.head.hash, &body) };
+        let next = ChainHead { seq: self.head.seq + 1, hash: chain::link(&self.head.hash, body.as_bytes()) };
         self.transaction
             .prepare_cached("INSERT INTO entries (seq, body, hash) VALUES (?1, ?2, ?3)")?
             .execute(params![next.seq, body, next.hash.as_slice()])?;

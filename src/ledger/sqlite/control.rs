@@ -30,7 +30,7 @@ fn written<T>(connection: &mut Connection, work: impl FnOnce(&Transaction<'_>) -
 fn append_to(transaction: &Connection, record: &Record) -> rusqlite::Result<u64> {
     let body = record.to_body().map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     let head = read::chain_head(transaction)?;
-    let next = ChainHead { seq: head.seq + 1, hash: chain::link(&head.hash, &body) };
+    let next = ChainHead { seq: head.seq + 1, hash: chain::link(&head.hash, body.as_bytes()) };
     transaction.prepare_cached("INSERT INTO entries (seq, body, hash) VALUES (?1, ?2, ?3)")?.execute(params![
         next.seq,
         body,
@@ -71,7 +71,7 @@ fn others(connection: &Connection, filter: &str, value: &dyn rusqlite::ToSql) ->
         rows.collect::<rusqlite::Result<Vec<(u64, String)>>>()
     };
     let bodies = read().map_err(|error| unavailable(&error))?;
-    bodies.into_iter().map(|(seq, body)| Ok((seq, Record::parse(seq, &body)?))).collect()
+    bodies.into_iter().map(|(seq, body)| Ok((seq, Record::parse(seq, body.as_bytes())?))).collect()
 }
 
 pub(super) fn changes(connection: &Connection) -> Written<Vec<(u64, Change)>> {

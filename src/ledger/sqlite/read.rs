@@ -67,7 +67,7 @@ pub(super) fn resident_use(
 pub(super) fn scan(
     connection: &Connection,
     after: u64,
-    mut visit: impl FnMut(u64, &str, &[u8]) -> Result<(), StoreError>,
+    mut visit: impl FnMut(u64, &[u8], &[u8]) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let mut statement = connection
         .prepare_cached("SELECT seq, body, hash FROM entries WHERE seq > ?1 ORDER BY seq")
@@ -76,7 +76,8 @@ pub(super) fn scan(
     while let Some(row) = rows.next().map_err(|error| unavailable(&error))? {
         let damaged = |error: rusqlite::types::FromSqlError| StoreError::Damaged(error.to_string());
         let seq: u64 = row.get(0).map_err(|error| unavailable(&error))?;
-        let body = row.get_ref(1).map_err(|error| unavailable(&error))?.as_str().map_err(damaged)?;
+        // As bytes: a text that is none any more is for the reader to tell of.
+        let body = row.get_ref(1).map_err(|error| unavailable(&error))?.as_bytes().map_err(damaged)?;
         let hash = row.get_ref(2).map_err(|error| unavailable(&error))?.as_blob().map_err(damaged)?;
         visit(seq, body, hash)?;
     }
@@ -96,7 +97,7 @@ pub(super) fn record(connection: &Connection, seq: u64) -> Result<Option<Record>
         .query_row("SELECT body FROM entries WHERE seq = ?1", [seq], |row| row.get(0))
         .optional()
         .map_err(|error| unavailable(&error))?;
-    found.map(|body| Record::parse(seq, &body)).transpose()
+    found.map(|body| Record::parse(seq, body.as_bytes())).transpose()
 }
 
 /// The end of the chain.

@@ -32,7 +32,7 @@ impl Checker<'_> {
         }
     }
 
-    fn record(&mut self, seq: u64, body: &str, hash: &[u8]) {
+    fn record(&mut self, seq: u64, body: &[u8], hash: &[u8]) {
         self.verification.entries += 1;
         if self.verification.entries.is_multiple_of(PROGRESS) {
             (self.progress)(self.verification.entries);
@@ -52,7 +52,7 @@ impl Checker<'_> {
         self.last_seq = seq;
     }
 
-    fn link(&mut self, seq: u64, body: &str, hash: &[u8]) {
+    fn link(&mut self, seq: u64, body: &[u8], hash: &[u8]) {
         let follows = |previous: &[u8; 32]| chain::link(previous, body).as_slice() == hash;
         let gap = seq != self.last_seq + 1;
         if gap {
