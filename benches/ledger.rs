@@ -13,7 +13,7 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -250,7 +250,7 @@ async fn length() {
     verify(&file, "one byte of one row flipped");
 }
 
-fn verify(file: &PathBuf, name: &str) {
+fn verify(file: &Path, name: &str) {
     let ledger = Ledger::open_sqlite_beside(file).unwrap();
     let begin = Instant::now();
     let found = ledger.verify().unwrap();

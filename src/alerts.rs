@@ -61,11 +61,11 @@ impl Watcher {
     /// Looks every interval until shutdown begins.
     pub async fn watch(mut self, shutdown: Shutdown) {
         while !shutdown.has_begun() {
-            let pause = tokio::time::sleep(self.settings.interval);
-            tokio::select! { () = pause => {}, () = shutdown.begun() => return }
             if let Err(error) = self.look().await {
                 tracing::error!(%error, "the town's spending could not be looked at and will be again");
             }
+            let pause = tokio::time::sleep(self.settings.interval);
+            tokio::select! { () = pause => {}, () = shutdown.begun() => return }
         }
     }
 

@@ -129,7 +129,8 @@ impl App {
         if !changed.is_empty() {
             tracing::info!(differences = changed.len(), "the terms in force are written into the ledger");
         }
-        let pipeline = Arc::new(Pipeline::new(config, secret, ledger.clone(), clock.clone(), shutdown.clone()));
+        let pipeline = Pipeline::new(config, terms.clone(), secret, ledger.clone(), clock.clone(), shutdown.clone());
+        let pipeline = Arc::new(pipeline);
         let state = AppState {
             pipeline,
             directory: Directory::new(ledger.clone(), terms.clone()),

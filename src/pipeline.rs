@@ -32,10 +32,11 @@ pub use settle::Settled;
 use crate::clock::{Clock, Tick};
 use crate::config::{Config, ProviderConfig};
 use crate::identity::{Authenticated, InstanceSecret};
-use crate::ledger::{Ledger, Stop, StoreError};
+use crate::ledger::{Ledger, Stop, StopScope, StoreError};
 use crate::quota::{Calendar, RateRefusal, RateState, Refusal};
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics;
+use crate::terms::CurrentTerms;
 
 /// Why a request was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -178,6 +179,7 @@ pub struct Pipeline {
     drains: Arc<Semaphore>,
     max_attempts: u32,
     secret: InstanceSecret,
+    terms: CurrentTerms,
     ledger: Ledger,
     clock: Clock,
     shutdown: Shutdown,
@@ -185,7 +187,14 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// Builds the pipeline from the configuration and the process's parts.
-    pub fn new(config: &Config, secret: InstanceSecret, ledger: Ledger, clock: Clock, shutdown: Shutdown) -> Self {
+    pub fn new(
+        config: &Config,
+        terms: CurrentTerms,
+        secret: InstanceSecret,
+        ledger: Ledger,
+        clock: Clock,
+        shutdown: Shutdown,
+    ) -> Self {
         let upstream = |provider: &ProviderConfig| {
             let dialect = config.catalogue.provider(&provider.id)?.dialect;
             let transport = &config.upstream.transport;
@@ -205,9 +214,19 @@ impl Pipeline {
             drains: Arc::new(Semaphore::new(config.upstream.max_drains)),
             max_attempts: config.upstream.max_attempts,
             secret,
+            terms,
             ledger,
             clock,
             shutdown,
+        }
+    }
+
+    /// Whether there is such a vendor or plan; the town is always there.
+    pub fn knows(&self, scope: StopScope, name: &str) -> bool {
+        match scope {
+            StopScope::Town => true,
+            StopScope::Provider => self.providers.contains_key(&ProviderId::new(name)),
+            StopScope::Plan => self.terms.get().plans.contains_key(name),
         }
     }
 

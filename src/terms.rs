@@ -25,6 +25,9 @@ use crate::quota::{Envelope, RateGuard};
 const NOTE_TEXT: &str = "terms";
 const NOTE_DIGEST: &str = "terms_digest";
 
+/// Rates are kept in millionths, and printed like amounts.
+const NANOS_PER_MICRO: i64 = 1_000;
+
 /// What is in force at one moment.
 pub struct Terms {
     /// Models, hosts and prices.
@@ -196,7 +199,8 @@ fn text(config: &Config) -> BTreeMap<String, String> {
         lines.insert(format!("route {name}"), format!("{targets}; hosts {:?}; {fallback}", route.hosts));
     }
     for rate in config.exchange_rates.rows() {
-        let value = format!("{} per EUR, in millionths", rate.per_euro_micros);
+        let per_euro = i64::try_from(rate.per_euro_micros).unwrap_or(i64::MAX).saturating_mul(NANOS_PER_MICRO);
+        let value = format!("{} per euro", format_nanos(per_euro));
         lines.insert(format!("rate {} {}", rate.currency, rate.date), value);
     }
     for provider in config.catalogue.providers() {

@@ -94,14 +94,13 @@ async fn a_correction_in_another_currency_is_refused() {
 async fn what_others_write_between_two_batches_is_never_overwritten() {
     each_store(async |store: &Store| {
         let (ledger, desk) = (store.open(), store.open_beside());
-        let asking = {
-            let ledger = ledger.clone();
-            tokio::spawn(async move {
-                for _ in 0..60 {
-                    question("rose").answered(&ledger, 10, 1).await;
-                }
-            })
-        };
+        let mut asking = tokio::task::JoinSet::new();
+        let asked = ledger.clone();
+        asking.spawn(async move {
+            for _ in 0..60 {
+                question("rose").answered(&asked, 10, 1).await;
+            }
+        });
         for number in 0..20 {
             let change = Change {
                 id: format!("c{number}"),
@@ -114,7 +113,7 @@ async fn what_others_write_between_two_batches_is_never_overwritten() {
             desk.append(&Record::Change(Box::new(change))).unwrap();
             tokio::task::yield_now().await;
         }
-        asking.await.unwrap();
+        asking.join_all().await;
         assert_eq!((entries(&ledger).len(), ledger.changes().unwrap().len()), (60, 20));
         assert_eq!(ledger.chain_head().unwrap().seq, 80);
         assert_sound(&ledger);
@@ -253,10 +252,13 @@ async fn a_chain_that_was_written_again_as_a_whole_is_found_by_its_noted_end() {
     assert!(ledger.verify_against(Some(noted), &mut |_| {}).unwrap().is_clean());
 }
 
+/// The bytes of a file, and every place in them where each entry's text is.
+type Bytes = (Vec<u8>, Vec<Vec<std::ops::Range<usize>>>);
+
 /// One closed ledger for all cases: its bytes, and every place in them where each entry's text is. Pages that were split
 /// keep what they held, so there may be more than one, and only one of them is read.
-fn shared() -> &'static (Vec<u8>, Vec<Vec<std::ops::Range<usize>>>) {
-    static SHARED: std::sync::OnceLock<(Vec<u8>, Vec<Vec<std::ops::Range<usize>>>)> = std::sync::OnceLock::new();
+fn shared() -> &'static Bytes {
+    static SHARED: std::sync::OnceLock<Bytes> = std::sync::OnceLock::new();
     SHARED.get_or_init(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let folder = runtime.block_on(thirty());
