@@ -7,6 +7,7 @@
 )]
 
 mod architecture;
+mod charged;
 mod chat;
 mod configuration;
 mod cuts;

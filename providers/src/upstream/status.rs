@@ -33,6 +33,7 @@ pub(crate) fn status_error(dialect: Dialect, status: StatusCode, headers: &Heade
         code: parsed.code,
         retry_after,
         upstream_request_id: request_id(headers),
+        answer: None,
     }
 }
 
