@@ -20,6 +20,8 @@ mod privacy;
 mod process;
 mod quota;
 mod responses;
+mod restart;
 mod routing;
+mod store_trouble;
 mod support;
 mod transcription;
