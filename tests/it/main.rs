@@ -7,6 +7,7 @@
 )]
 
 mod architecture;
+mod calendar;
 mod charged;
 mod chat;
 mod configuration;
