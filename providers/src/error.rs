@@ -86,7 +86,7 @@ pub struct ProviderError {
     /// How long the vendor asks us to wait.
     pub retry_after: Option<Duration>,
     /// The vendor's id of the request, where it answered at all.
-    pub upstream_request_id: Option<String>,
+    pub upstream_request_id: Option<Box<str>>,
     /// What the vendor says of an answer that failed, where it says what it used: the last word about its price.
     pub answer: Option<Box<AnswerFacts>>,
 }

@@ -64,6 +64,7 @@ pub(super) struct Attempt {
 }
 
 /// How an attempt ended.
+#[derive(Clone, Copy)]
 pub(super) enum Ending<'a> {
     /// A whole answer.
     Whole(&'a AnswerFacts),
@@ -405,7 +406,7 @@ impl Attempt {
     fn failed(&self, pipeline: &Pipeline, entry: &mut Entry, error: &ProviderError) {
         entry.error_type = Some(error.kind.label().to_owned());
         entry.http_status = error.status;
-        entry.upstream_request_id.clone_from(&error.upstream_request_id);
+        entry.upstream_request_id = error.upstream_request_id.as_deref().map(str::to_owned);
         if let Some(facts) = &error.answer {
             self.complete(pipeline, entry, facts);
         } else if error.not_billed() {

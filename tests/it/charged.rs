@@ -260,6 +260,21 @@ async fn a_client_that_leaves_pays_what_the_answer_cost_once_it_is_read_to_its_e
 }
 
 #[tokio::test]
+async fn a_client_that_leaves_right_after_the_last_event_has_not_left_early() {
+    for way in streamed() {
+        let gateway = TestGateway::start().await;
+        let key = gateway.resident();
+        let mut body = gateway.open(&key, way.model).await.into_data_stream();
+        while !body.next().await.unwrap().unwrap().ends_with(b"data: [DONE]\n\n") {}
+        drop(body);
+        gateway.settled().await;
+        let entry = only(gateway.entries());
+        assert_eq!((entry.outcome, entry.client_left), (Outcome::Completed, false));
+        assert_exact(&entry, way.nanos(10, 20), 30);
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_before_a_whole_answer_pays_what_it_cost() {
     for way in ways().into_iter().filter(|way| !way.stream) {
         let gateway = TestGateway::start().await;

@@ -17,6 +17,7 @@ mod endpoints;
 mod failures;
 mod ledger_contract;
 mod money;
+mod peers;
 mod privacy;
 mod process;
 mod quota;
