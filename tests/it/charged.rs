@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::support::vendor::End;
 use crate::support::{Step, TestGateway, Vendor};
+use crate::transcription::{form, voxtral, whisper};
 
 /// One way of asking.
 #[derive(Clone, Copy, Debug)]
@@ -403,6 +404,30 @@ async fn embeddings_are_charged_by_the_same_table() {
         gateway.settled().await;
         let entries = gateway.entries();
         assert_exact(&entries[0], 8 * price, 8);
+        assert_free(&entries[1]);
+        let entry = &entries[2];
+        assert_eq!((entry.outcome, entry.cost_nanos), (Outcome::Unknown, None));
+        assert_eq!(entry.charged.euro_nanos, entry.ceiling_euro_nanos);
+    }
+}
+
+#[tokio::test]
+async fn transcriptions_are_charged_by_the_same_table() {
+    // A minute and a half, at 0.006 and 0.003 USD a minute.
+    for (model, good, nanos, openai) in
+        [("whisper-1", whisper(), 9_000_000, true), ("voxtral-mini-2602", voxtral(), 4_500_000, false)]
+    {
+        let gateway = TestGateway::start().await;
+        let key = gateway.resident();
+        let vendor = if openai { &gateway.openai } else { &gateway.mistral };
+        vendor.script([good, overloaded(), Step::Garbage]);
+        for _ in 0..3 {
+            gateway.send(form(&key, Some(&[7; 10_000]), &[("model", model)])).await;
+        }
+        gateway.settled().await;
+        let entries = gateway.entries();
+        assert_eq!((entries[0].outcome, entries[0].cost_nanos), (Outcome::Completed, Some(nanos)));
+        assert_eq!(Some(entries[0].charged.euro_nanos), entries[0].cost_euro_nanos);
         assert_free(&entries[1]);
         let entry = &entries[2];
         assert_eq!((entry.outcome, entry.cost_nanos), (Outcome::Unknown, None));

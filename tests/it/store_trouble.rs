@@ -4,7 +4,7 @@
 use std::fs::Permissions;
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -211,8 +211,7 @@ async fn a_full_disk_stops_questions_and_cuts_no_answer() {
     let mut command = Command::new("unshare");
     command.args(["-m", "bash", "-c", script, PROGRAM]).arg(&scene.town.config).arg(&folder);
     let mut gateway = Town::serving(&mut command);
-    let inside = std::path::PathBuf::from(format!("/proc/{}/root", gateway.running.id()))
-        .join(folder.strip_prefix("/").unwrap());
+    let inside = PathBuf::from(format!("/proc/{}/root", gateway.running.id())).join(folder.strip_prefix("/").unwrap());
     let ballast = inside.join("ballast");
     let fill = || {
         let mut file = std::fs::File::create(&ballast).unwrap();
@@ -264,4 +263,35 @@ fn copy_of(inside: &Path, folder: &Path) -> Ledger {
         std::fs::copy(inside.join(name), kept.join(name)).unwrap();
     }
     Ledger::open_sqlite_beside(&kept.join("ledger.sqlite")).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_spoilt_under_a_running_gateway_calls_nobody_and_a_good_copy_loses_nothing() {
+    let scene = Scene::new();
+    let mut gateway = scene.town.serve();
+    assert_eq!(scene.ask(&gateway, MODELS[0], false).await.status, 200);
+    let files = ["", "-wal"].map(|end| PathBuf::from(format!("{}{end}", scene.town.ledger_file().display())));
+    let good = files.each_ref().map(|file| std::fs::read(file).unwrap());
+    // In place: the gateway has the files open.
+    let write = |file: &Path, bytes: &[u8]| {
+        std::fs::OpenOptions::new().write(true).open(file).unwrap().write_all(bytes).unwrap();
+    };
+    for (file, good) in files.iter().zip(&good) {
+        write(file, &vec![0x5a; good.len()]);
+    }
+    for stream in [false, true] {
+        for model in MODELS {
+            let refused = scene.ask(&gateway, model, stream).await;
+            assert_eq!(refused.refusal(), (503, "ledger_unavailable".to_owned(), true), "{}", refused.text());
+        }
+    }
+    assert_eq!(scene.calls().await, 1, "not one question reached a vendor");
+    gateway.running.kill();
+    for (file, good) in files.iter().zip(&good) {
+        write(file, good);
+    }
+    one_question(&scene).await;
+    let ledger = scene.town.ledger();
+    assert_eq!((entries(&ledger).len(), ledger.gauges().unwrap().open_reservations), (2, 0));
+    assert_sound(&ledger);
 }
