@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::stream::AnswerFacts;
+
 /// The closed set of failures, also the metric label and the ledger's `error_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -84,7 +86,9 @@ pub struct ProviderError {
     /// How long the vendor asks us to wait.
     pub retry_after: Option<Duration>,
     /// The vendor's id of the request, where it answered at all.
-    pub upstream_request_id: Option<String>,
+    pub upstream_request_id: Option<Box<str>>,
+    /// What the vendor says of an answer that failed, where it says what it used: the last word about its price.
+    pub answer: Option<Box<AnswerFacts>>,
 }
 
 impl ProviderError {
@@ -98,6 +102,7 @@ impl ProviderError {
             code: None,
             retry_after: None,
             upstream_request_id: None,
+            answer: None,
         }
     }
 

@@ -175,7 +175,12 @@ impl AnswerStream {
             let value = serde_json::from_slice(&text).map_err(|_| unreadable())?;
             return Err(error_event(&value));
         }
-        let decoded = self.reader.read(frame, &mut self.facts)?;
+        let decoded = self.reader.read(frame, &mut self.facts).inspect_err(|error| {
+            if error.answer.is_some() {
+                // The vendor has said its last word, if not a good one.
+                self.open_choices = 0;
+            }
+        })?;
         self.done |= decoded.done;
         self.open_choices = self.open_choices.saturating_sub(decoded.finished);
         self.facts.output_chars += decoded.visible_chars;

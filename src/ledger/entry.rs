@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 pub enum Outcome {
     /// The vendor's answer is whole and its usage known.
     Completed,
-    /// The answer was broken off; the cost lies between two bounds.
+    /// The answer was broken off, or failed; the cost lies between two bounds, or is known when the vendor said its usage
+    /// before it ended.
     Interrupted,
     /// The vendor refused, or never heard of it: not billed.
     Rejected,

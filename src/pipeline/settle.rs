@@ -64,6 +64,7 @@ pub(super) struct Attempt {
 }
 
 /// How an attempt ended.
+#[derive(Clone, Copy)]
 pub(super) enum Ending<'a> {
     /// A whole answer.
     Whole(&'a AnswerFacts),
@@ -326,7 +327,7 @@ impl Attempt {
             }
             Ending::Failed(error) => self.failed(&mut entry, error),
         }
-        if entry.outcome == Outcome::Unknown || entry.outcome == Outcome::Interrupted {
+        if entry.cost_nanos.is_none() {
             // Never below what the vendor may bill.
             entry.charged = Charge::of_ceiling(self.leg.ceiling);
         }
@@ -363,7 +364,9 @@ impl Attempt {
             entry.error_type = Some("cost_overflow".to_owned());
             return;
         };
-        entry.outcome = Outcome::Completed;
+        // A failed answer has a price too, where the vendor gave its usage, but no reason for a good end.
+        let broke_off = entry.error_type.is_some() && facts.finish_reason.is_none();
+        entry.outcome = if broke_off { Outcome::Interrupted } else { Outcome::Completed };
         entry.cost_nanos = Some(cost.nanos());
         entry.cost_lower_nanos = cost.nanos();
         entry.cost_upper_nanos = cost.nanos();
@@ -402,8 +405,10 @@ impl Attempt {
     fn failed(&self, entry: &mut Entry, error: &ProviderError) {
         entry.error_type = Some(error.kind.label().to_owned());
         entry.http_status = error.status;
-        entry.upstream_request_id.clone_from(&error.upstream_request_id);
-        if error.not_billed() {
+        entry.upstream_request_id = error.upstream_request_id.as_deref().map(str::to_owned);
+        if let Some(facts) = &error.answer {
+            self.complete(entry, facts);
+        } else if error.not_billed() {
             entry.outcome = Outcome::Rejected;
             entry.cost_nanos = Some(0);
             entry.cost_upper_nanos = 0;

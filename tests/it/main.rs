@@ -7,8 +7,11 @@
 )]
 
 mod alerts;
+mod applied;
 mod architecture;
 mod books;
+mod calendar;
+mod charged;
 mod chat;
 mod configuration;
 mod cuts;
@@ -17,12 +20,15 @@ mod endpoints;
 mod failures;
 mod ledger_contract;
 mod money;
+mod peers;
 mod privacy;
 mod process;
 mod quota;
 mod responses;
+mod restart;
 mod routing;
 mod stops;
+mod store_trouble;
 mod support;
 mod terms;
 mod transcription;

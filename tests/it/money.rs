@@ -161,7 +161,9 @@ async fn ten_of_a_thousand(scarce: Scarce, model: &'static str, stream: bool) {
 
     asked.open_gate();
     while let Some(answer) = calls.join_next().await {
-        assert_eq!(answer.unwrap().status, 200, "{shown}");
+        let answer = answer.unwrap();
+        assert_eq!(answer.status, 200, "{shown}");
+        assert!(!stream || answer.text().ends_with("data: [DONE]\n\n"), "{shown}: what was let in is never cut");
     }
     gateway.settled().await;
     let entries = gateway.entries();
@@ -210,6 +212,27 @@ async fn rounds(scarce: Scarce) {
                 ten_of_a_thousand(scarce, model, stream).await;
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_the_client_gives_changes_nobodys_quota() {
+    for (model, stream) in [("gpt-6-luna", false), ("gpt-6-luna", true), ("mistral-small-latest", false)] {
+        let gateway = TestGateway::with("[plans.resident]\nquestions_per_day = 1").await;
+        let key = gateway.resident();
+        let named = |name: &'static str| {
+            let mut body = question_body(model, QUESTION, stream);
+            body["user"] = name.into();
+            body["safety_identifier"] = name.into();
+            let mut request = TestGateway::request(&key, &body);
+            for header in ["x-user-id", "x-end-user-id", "openai-organization"] {
+                request.headers_mut().insert(header, axum::http::HeaderValue::from_static(name));
+            }
+            request
+        };
+        assert_eq!(gateway.send(named("jeanne")).await.status, 200);
+        assert_eq!(gateway.send(named("personne")).await.refusal(), Scarce::Questions.refusal());
+        assert_eq!(gateway.openai.calls().len() + gateway.mistral.calls().len(), 1);
     }
 }
 

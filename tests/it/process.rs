@@ -89,7 +89,6 @@ async fn leases_end(ledger: &Ledger) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[expect(clippy::print_stderr, reason = "the figures of the proof")]
 async fn kills_under_load_lose_nothing_and_hold_nothing_for_ever() {
     let (_, mut chance) = seeded("kills_under_load");
     let rounds = wanted("PASSERELLE_KILLS", 3);

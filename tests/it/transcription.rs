@@ -9,7 +9,7 @@ use crate::support::{Step, TestGateway};
 
 const BOUNDARY: &str = "----une-frontiere";
 
-fn form(key: &str, file: Option<&[u8]>, fields: &[(&str, &str)]) -> Request<Body> {
+pub fn form(key: &str, file: Option<&[u8]>, fields: &[(&str, &str)]) -> Request<Body> {
     let mut body = Vec::new();
     if let Some(file) = file {
         let head = format!(
@@ -32,7 +32,7 @@ fn form(key: &str, file: Option<&[u8]>, fields: &[(&str, &str)]) -> Request<Body
         .unwrap()
 }
 
-fn whisper() -> Step {
+pub fn whisper() -> Step {
     let body = json!({
         "text": "La mairie ouvre à neuf heures.", "language": "french", "duration": 90.0,
         "segments": [{"start": 0.0, "end": 90.0, "text": " La mairie ouvre à neuf heures."}],
@@ -41,7 +41,7 @@ fn whisper() -> Step {
     Step::Body("application/json", body.to_string())
 }
 
-fn voxtral() -> Step {
+pub fn voxtral() -> Step {
     let body = json!({
         "model": "voxtral-mini-2602", "text": "La mairie ouvre à neuf heures.", "language": "fr",
         "segments": [{"start": 0.0, "end": 90.0, "text": "La mairie ouvre à neuf heures."}],

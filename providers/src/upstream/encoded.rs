@@ -259,9 +259,14 @@ fn parse(body: &[u8]) -> Result<Value, ProviderError> {
 fn responses_answer(body: &[u8]) -> Result<AnswerFacts, ProviderError> {
     let mut reader = NativeReader::default();
     match reader.answer(body)?.error {
-        Some(error) => Err(error),
+        Some(error) => Err(with_usage(error, &native_facts(&reader))),
         None => Ok(AnswerFacts { output_chars: reader.output_chars, ..native_facts(&reader) }),
     }
+}
+
+/// A failure together with what its answer used, where the vendor says so.
+fn with_usage(error: ProviderError, facts: &AnswerFacts) -> ProviderError {
+    ProviderError { answer: facts.usage.is_some().then(|| Box::new(facts.clone())), ..error }
 }
 
 fn native_facts(reader: &NativeReader) -> AnswerFacts {
@@ -362,7 +367,7 @@ impl FrameReader for ResponseEvents {
         let bytes = if frame.has_id() { data_frame(&data) } else { frame.raw.clone() };
         if let Some(error) = error {
             self.failed = Some(bytes);
-            return Err(error);
+            return Err(if terminal { with_usage(error, facts) } else { error });
         }
         Ok(Decoded { bytes, visible_chars, has_content, finished: u64::from(terminal), done: terminal })
     }

@@ -32,7 +32,8 @@ pub(crate) fn status_error(dialect: Dialect, status: StatusCode, headers: &Heade
         param: parsed.param,
         code: parsed.code,
         retry_after,
-        upstream_request_id: request_id(headers),
+        upstream_request_id: request_id(headers).map(String::into_boxed_str),
+        answer: None,
     }
 }
 

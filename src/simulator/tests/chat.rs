@@ -297,3 +297,32 @@ fn its_own_arithmetic_agrees_with_the_catalogue_at_every_tier() {
     assert!(by_time > 0);
     assert!(tiers > 0);
 }
+
+#[tokio::test]
+async fn calls_are_remembered_one_by_one_when_that_is_asked_for_and_never_otherwise() {
+    for dialect in [Dialect::Openai, Dialect::Mistral] {
+        for record_calls in [false, true] {
+            let (router, vendor) = simulated(SimulatorSettings { record_calls, ..fast(dialect) });
+            for (id, body) in [("req-1", question(dialect)), ("req-2", json!({"model": "nobody's", "messages": []}))] {
+                let request = Request::post("/v1/chat/completions")
+                    .header("authorization", "Bearer sk-x")
+                    .header("x-client-request-id", id)
+                    .body(Body::from(body.to_string()))
+                    .unwrap();
+                let response = router.clone().oneshot(request).await.unwrap();
+                to_bytes(response.into_body(), usize::MAX).await.unwrap();
+            }
+            let listed = Request::get("/simulator/calls").body(Body::empty()).unwrap();
+            let listed = router.clone().oneshot(listed).await.unwrap();
+            let bytes = to_bytes(listed.into_body(), usize::MAX).await.unwrap();
+            let calls: Vec<RecordedCall> = serde_json::from_slice(&bytes).unwrap();
+            assert_eq!(calls.len(), if record_calls { 2 } else { 0 });
+            if let [answered, refused] = &calls[..] {
+                assert_eq!(answered.request_id.as_deref(), Some("req-1"));
+                assert_eq!(answered.billed_nanos, Some(vendor.books().billed_nanos));
+                assert!(vendor.books().models.contains_key(answered.model.as_deref().unwrap()));
+                assert_eq!(*refused, RecordedCall { request_id: Some("req-2".to_owned()), ..RecordedCall::default() });
+            }
+        }
+    }
+}

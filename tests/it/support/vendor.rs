@@ -36,6 +36,8 @@ pub enum End {
     Proper,
     /// The connection breaks.
     Cut,
+    /// Finish reason and usage, and then the connection breaks before `[DONE]`.
+    CutAfterUsage,
     /// Nothing more ever comes.
     Silence,
 }
@@ -174,8 +176,10 @@ fn scripted_stream(shared: &Shared, model: &str, pieces: u32, gap: Duration, end
     let usage = json!({"prompt_tokens": 10, "completion_tokens": pieces, "total_tokens": 10 + pieces});
     let texts = vec!["mot "; pieces as usize];
     let mut frames = frames(shared, model, &texts, &usage);
-    if end != End::Proper {
-        frames.truncate(1 + pieces as usize);
+    match end {
+        End::Proper => {}
+        End::CutAfterUsage => frames.truncate(frames.len() - 1),
+        End::Cut | End::Silence => frames.truncate(1 + pieces as usize),
     }
     let frames: VecDeque<String> = frames.into();
     sse(stream::unfold((frames, end), move |(mut frames, end)| async move {
@@ -184,7 +188,11 @@ fn scripted_stream(shared: &Shared, model: &str, pieces: u32, gap: Duration, end
                 tokio::time::sleep(gap).await;
                 Some((Ok(frame), (frames, end)))
             }
-            None if end == End::Cut => Some((Err(std::io::Error::other("cut")), (frames, End::Proper))),
+            None if matches!(end, End::Cut | End::CutAfterUsage) => {
+                // What was sent goes out first: a connection that breaks at once may take it along.
+                tokio::time::sleep(gap).await;
+                Some((Err(std::io::Error::other("cut")), (frames, End::Proper)))
+            }
             None if end == End::Silence => std::future::pending().await,
             None => None,
         }
