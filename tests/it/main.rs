@@ -13,6 +13,7 @@ mod disconnect;
 mod endpoints;
 mod failures;
 mod ledger_contract;
+mod prices;
 mod privacy;
 mod process;
 mod quota;

@@ -58,7 +58,8 @@ impl ChunkTranslator {
             if self.shape.include_usage {
                 sink(self.chunk(chunk, &json!([]), client_usage(&usage)));
             }
-            facts.service_tier = service_tier(chunk, Some(&usage));
+            // The last word counts, but silence is none.
+            facts.service_tier = service_tier(chunk, Some(&usage)).or_else(|| facts.service_tier.take());
             facts.usage = Some(usage);
         }
         Ok(decoded)
