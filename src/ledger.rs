@@ -8,6 +8,7 @@ mod entry;
 mod exporting;
 mod reservation;
 mod rollup;
+mod schema;
 mod sqlite;
 mod sweep;
 
@@ -20,6 +21,7 @@ pub use entry::{Assignment, Entry, LengthClass, Outcome, micros};
 pub use exporting::{ExportFormat, export};
 pub use reservation::{Ceiling, Charge, Decision, Reservation, ReservationRequest, Settlement};
 pub use rollup::{Figures, Rollup, RollupKey, Spread};
+pub use schema::{COLUMNS, Column, ColumnKind, schema_json, schema_sql, schema_text};
 pub use sqlite::{Durability, SqliteSettings};
 pub use sweep::sweep_until_shutdown;
 

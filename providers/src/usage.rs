@@ -42,7 +42,6 @@ pub struct ToolCalls {
 
 impl ToolCalls {
     /// True when no tool ran.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }

@@ -1,4 +1,4 @@
-//! `passerelle ledger verify|export`.
+//! `passerelle ledger verify|export|schema`.
 
 use std::io::BufWriter;
 use std::process::ExitCode;
@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use clap::{Subcommand, ValueEnum};
 
 use super::{ConfigFile, EX_SOFTWARE, Failure, complain, say};
-use crate::ledger::{ExportFormat, export};
+use crate::ledger::{ExportFormat, export, schema_json, schema_sql, schema_text};
 
-/// Verify or export the ledger.
+/// Verify or export the ledger, or say what an export holds.
 #[derive(clap::Args)]
 pub(super) struct LedgerCommand {
     #[command(subcommand)]
@@ -32,6 +32,23 @@ enum Action {
         #[arg(long, value_enum, default_value_t = Form::Csv)]
         format: Form,
     },
+    /// Say what the columns of an export are: type, unit and meaning.
+    #[command(after_help = "Example: passerelle ledger schema --format sql | duckdb ledger.duckdb")]
+    Schema {
+        /// Form of the description.
+        #[arg(long, value_enum, default_value_t = SchemaForm::Text)]
+        format: SchemaForm,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum SchemaForm {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// A CREATE TABLE for the CSV.
+    Sql,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -53,6 +70,15 @@ impl LedgerCommand {
                     Form::Jsonl => ExportFormat::JsonLines,
                 };
                 export(&ledger, format, &mut BufWriter::new(std::io::stdout().lock()))?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Action::Schema { format } => {
+                let text = match format {
+                    SchemaForm::Text => schema_text(),
+                    SchemaForm::Json => schema_json(),
+                    SchemaForm::Sql => schema_sql(),
+                };
+                say(text.trim_end());
                 Ok(ExitCode::SUCCESS)
             }
         }

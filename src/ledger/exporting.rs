@@ -1,9 +1,12 @@
 //! Every entry as CSV or JSON lines, for a spreadsheet, a database, or the next contract holder.
+//!
+//! What the columns mean is said in [`super::schema`]. It must not know what an entry is for.
 
 use std::io::Write;
 
 use serde_json::Value;
 
+use super::schema::COLUMNS;
 use super::{Ledger, StoreError};
 
 /// The form of an export.
@@ -15,70 +18,6 @@ pub enum ExportFormat {
     JsonLines,
 }
 
-/// Columns of the CSV, in order. Absent values are empty, never zero.
-const COLUMNS: &[&str] = &[
-    "seq",
-    "id",
-    "request_id",
-    "attempt",
-    "outcome",
-    "error_type",
-    "retried",
-    "http_status",
-    "resident",
-    "key_id",
-    "plan",
-    "operation",
-    "stream",
-    "choices",
-    "client_left",
-    "route",
-    "assignment",
-    "probability_ppm",
-    "provider",
-    "account",
-    "host",
-    "region",
-    "request_model",
-    "sent_model",
-    "response_model",
-    "upstream_id",
-    "upstream_request_id",
-    "finish_reason",
-    "service_tier",
-    "usage.input_uncached",
-    "usage.input_cached",
-    "usage.cache_write",
-    "usage.output_visible",
-    "usage.reasoning",
-    "usage_consistent",
-    "usage_raw",
-    "currency",
-    "cost_nanos",
-    "cost_lower_nanos",
-    "cost_upper_nanos",
-    "cost_euro_nanos",
-    "rate_micros",
-    "rate_date",
-    "price_row",
-    "uplift_percent",
-    "ceiling_euro_nanos",
-    "charged.questions",
-    "charged.tokens",
-    "charged.euro_nanos",
-    "day",
-    "month",
-    "year",
-    "received_at",
-    "ended_at",
-    "overhead_micros",
-    "first_chunk_micros",
-    "first_text_micros",
-    "duration_micros",
-    "output_chars",
-    "length_class",
-];
-
 /// Writes every entry to `out`; returns how many.
 ///
 /// # Errors
@@ -89,9 +28,10 @@ pub fn export(ledger: &Ledger, format: ExportFormat, out: &mut dyn Write) -> Res
     match format {
         ExportFormat::Csv => {
             let mut csv = csv::Writer::from_writer(out);
-            csv.write_record(COLUMNS).map_err(|error| failed(&error))?;
+            csv.write_record(COLUMNS.iter().map(|column| column.name)).map_err(|error| failed(&error))?;
             let lines = each_entry(ledger, |value| {
-                csv.write_record(COLUMNS.iter().map(|column| cell(value, column))).map_err(|error| error.to_string())
+                csv.write_record(COLUMNS.iter().map(|column| cell(value, column.name)))
+                    .map_err(|error| error.to_string())
             })?;
             csv.flush().map_err(|error| failed(&error))?;
             Ok(lines)
