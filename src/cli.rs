@@ -7,6 +7,7 @@ mod keys;
 mod ledger;
 mod output;
 mod report;
+mod reprice;
 mod serve;
 mod simulate;
 
@@ -46,6 +47,7 @@ enum Command {
     Demo(demo::Demo),
     Keys(keys::Keys),
     Report(report::ReportCommand),
+    Reprice(reprice::Reprice),
     Ledger(ledger::LedgerCommand),
     Config(config::ConfigCommand),
     Simulate(simulate::Simulate),
@@ -120,6 +122,7 @@ pub fn run() -> ExitCode {
         Command::Demo(command) => command.run(),
         Command::Keys(command) => command.run(),
         Command::Report(command) => command.run(),
+        Command::Reprice(command) => command.run(),
         Command::Ledger(command) => command.run(),
         Command::Config(command) => command.run(),
         Command::Simulate(command) => command.run(),

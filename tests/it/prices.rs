@@ -2,6 +2,9 @@
 //! never free, and what costs beside tokens is held for before the vendor hears of it.
 
 use passerelle::ledger::{Entry, Outcome};
+use passerelle::report::Period;
+use passerelle::report::reprice::{Amounts, Repricing};
+use providers::catalogue::{Catalogue, MISTRAL_TOML, OPENAI_TOML, ProviderCatalogue};
 use serde_json::{Value, json};
 
 use crate::support::{Step, TestGateway};
@@ -141,4 +144,37 @@ async fn searches_are_refused_where_a_plan_or_a_price_does_not_allow_them() {
         assert_eq!(answer.json()["error"]["param"], "tools[0].type");
         assert!(gateway.openai.calls().is_empty() && gateway.mistral.calls().is_empty());
     }
+}
+
+#[tokio::test]
+async fn what_was_booked_is_what_repricing_finds_under_the_list_in_force() {
+    let gateway = TestGateway::with("[plans.resident]\ntool_calls_per_question = 2\nhosts = \"eu\"").await;
+    let key = gateway.resident();
+    gateway.openai.script([answer_at("flex"), stream_at("default"), answer_at("scale"), answer_at("priority")]);
+    for (tier, stream) in [(Some("flex"), false), (None, true), (None, false), (None, false)] {
+        gateway.send(TestGateway::request(&key, &asked("gpt-6-luna", tier, stream))).await;
+    }
+    gateway.openai.script([
+        Step::Body("application/json", searched(1).to_string()),
+        Step::Status(400, r#"{"error":{"message":"no","type":"invalid_request_error"}}"#.to_owned()),
+    ]);
+    let body = json!({"model": "gpt-6-luna", "input": "Cherche.", "tools": [{"type": "web_search"}]});
+    gateway.send(TestGateway::post(RESPONSES, &key, &body)).await;
+    gateway.ask(&key, "gpt-6-luna", "Refusée", false).await;
+    gateway.ask(&key, "mistral-small-latest", "Bonjour", true).await;
+    gateway.settled().await;
+
+    let list = Catalogue::new([OPENAI_TOML, MISTRAL_TOML].map(|text| ProviderCatalogue::parse(text).unwrap()));
+    let day = gateway.entries()[0].day.clone();
+    let period = Period::parse(Some(&day), Some(&day), day.parse().unwrap()).unwrap();
+    let mut repricing = Repricing::new(&list, period, None);
+    gateway.ledger().visit_entries(&mut |_, entry| repricing.add(&entry)).unwrap();
+    let rows = repricing.finish(false).rows;
+    let openai = rows.iter().find(|row| row.provider == "openai").unwrap();
+    assert_eq!((openai.attempts, openai.recomputed_attempts, openai.cost_unknown), (6, 5, 1), "one tier had no price");
+    // Flex, standard and priority on the European host, then a search.
+    let chat = [50 * 10 + 250 * 20, 100 * 10 + 500 * 20, 200 * 10 + 1_000 * 20].map(|nanos: i64| nanos * 110 / 100);
+    let search = (9_000 * 100 + 20 * 500 + 10_000_000) * 110 / 100;
+    assert_eq!(openai.recomputed.nanos, chat.iter().sum::<i64>() + search);
+    assert!(rows.len() == 2 && rows.iter().all(|row| row.difference == Amounts::default()), "{rows:?}");
 }
