@@ -103,6 +103,44 @@ async fn an_answer_at_a_tier_without_a_price_is_never_free() {
 }
 
 #[tokio::test]
+async fn a_usage_of_zero_is_zero_and_no_usage_is_not() {
+    let gateway = TestGateway::start().await;
+    for stream in [false, true] {
+        for (model, vendor) in [("gpt-6-luna", &gateway.openai), ("mistral-small-latest", &gateway.mistral)] {
+            vendor.script([Step::Say { text: "Oui.".to_owned(), input: 0, output: 0, model: None }]);
+            let entry = entry_after(&gateway, CHAT, &asked(model, None, stream)).await;
+            assert_eq!((entry.outcome, entry.cost_nanos), (Outcome::Completed, Some(0)), "{model} {stream}");
+            assert_eq!((entry.charged.euro_nanos, entry.charged.tokens), (0, 0), "never replaced by an estimate");
+        }
+    }
+    let without = json!({"id": "x1", "object": "chat.completion", "created": 1, "model": "gpt-6-luna",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "Oui."}, "finish_reason": "stop"}]});
+    gateway.openai.script([Step::Body("application/json", without.to_string())]);
+    let entry = entry_after(&gateway, CHAT, &asked("gpt-6-luna", None, false)).await;
+    assert_eq!((entry.cost_nanos, entry.charged.euro_nanos), (None, entry.ceiling_euro_nanos));
+    gateway.settled().await;
+}
+
+#[tokio::test]
+async fn an_alias_that_moved_is_priced_by_the_model_that_came_back() {
+    let gateway = TestGateway::start().await;
+    for (asked_for, returned, row, nanos) in [
+        ("gpt-5.4", "gpt-5.4-2026-03-05", "openai/gpt-5.4-2026-03-05@", 10 * 2_500 + 20 * 15_000),
+        // The alias moved, and the vendor says so.
+        ("gpt-6-luna", "gpt-6-sol", "openai/gpt-6-sol@", 10 * 2_000 + 20 * 10_000),
+        // A name that no list knows: the model that was sent.
+        ("gpt-6-luna", "gpt-6-luna-2026-09-15", "openai/gpt-6-luna@", 10 * 100 + 20 * 500),
+    ] {
+        let model = Some(returned.to_owned());
+        gateway.openai.script([Step::Say { text: "Oui.".to_owned(), input: 10, output: 20, model }]);
+        let entry = entry_after(&gateway, CHAT, &asked(asked_for, None, false)).await;
+        assert!(entry.price_row.starts_with(row), "{}", entry.price_row);
+        assert_eq!(entry.cost_nanos, Some(nanos), "{returned}");
+    }
+    gateway.settled().await;
+}
+
+#[tokio::test]
 async fn searches_are_held_for_limited_and_billed_by_the_call() {
     let gateway = TestGateway::with("[plans.resident]\ntool_calls_per_question = 2").await;
     let response = searched(2);

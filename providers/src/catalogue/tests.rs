@@ -199,6 +199,34 @@ fn tiered_row() -> Arc<PriceRow> {
 }
 
 #[test]
+fn cached_input_without_a_rate_of_its_own_costs_the_full_one() {
+    let acme = ProviderCatalogue::parse(FILE).unwrap();
+    let row = acme.resolve("acme-2606", day("2026-08-01")).unwrap().price_at(day("2026-08-01")).unwrap();
+    let full = Usage { input_uncached: 1_000, ..Usage::default() };
+    for other in [
+        Usage { input_cached: 1_000, ..Usage::default() },
+        Usage { cache_write: 1_000, ..Usage::default() },
+        Usage { input_audio: 1_000, ..Usage::default() },
+    ] {
+        assert_eq!(row.cost(&other, 0), row.cost(&full, 0), "absent is not zero");
+    }
+}
+
+#[test]
+fn embeddings_are_billed_by_their_input_alone() {
+    let catalogue = Catalogue::new([OPENAI_TOML, MISTRAL_TOML].map(|text| ProviderCatalogue::parse(text).unwrap()));
+    let today = day("2026-11-24");
+    for (id, nanos) in [("text-embedding-3-small", 20_000_000), ("text-embedding-3-large", 130_000_000)] {
+        let found = catalogue.resolve(id, today).unwrap();
+        let row = found.model.price_at(today).unwrap();
+        let usage = Usage { input_uncached: 1_000_000, ..Usage::default() };
+        assert_eq!(row.cost(&usage, 0).unwrap().nanos(), nanos, "{id}");
+        let bound = UsageBound { input_tokens: 1_000_000, ..UsageBound::default() };
+        assert_eq!(row.ceiling(&bound, 0).unwrap().nanos(), nanos, "{id}: nothing is held for an output");
+    }
+}
+
+#[test]
 fn the_tier_that_the_vendor_names_decides_the_price() {
     let row = tiered_row();
     let usage = Usage { input_uncached: 1000, input_cached: 400, output_visible: 100, ..Usage::default() };

@@ -509,3 +509,20 @@ fn searches_are_counted_once_however_they_are_told() {
         assert_eq!(reader.tool_calls.web_search, 2, "never added up over events, never lost without the whole list");
     }
 }
+
+#[test]
+fn the_last_usage_of_a_stream_wins_and_none_takes_nothing_away() {
+    let mut reader = NativeReader::default();
+    let mut read = |event: Value| reader.event(event.to_string().as_bytes()).unwrap();
+    let usage = |tokens: u64| json!({"input_tokens": tokens, "output_tokens": 0, "total_tokens": tokens});
+    for tokens in [1, 40] {
+        read(
+            json!({"type": "response.created", "response": {"id": "r", "status": "in_progress", "usage": usage(tokens)}}),
+        );
+    }
+    read(json!({"type": "response.created", "response": {"id": "r", "status": "in_progress", "usage": null}}));
+    assert_eq!(reader.usage.as_ref().unwrap()["input_tokens"], 40);
+    let mut read = |event: Value| reader.event(event.to_string().as_bytes()).unwrap();
+    read(json!({"type": "response.completed", "response": whole("completed", &json!([]))}));
+    assert_eq!(reader.usage.as_ref().unwrap()["input_tokens"], 3, "never added up");
+}
