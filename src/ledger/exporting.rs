@@ -7,7 +7,7 @@ use std::io::Write;
 use serde_json::Value;
 
 use super::schema::COLUMNS;
-use super::{Ledger, StoreError};
+use super::{Entry, Ledger, StoreError};
 
 /// The form of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +48,7 @@ fn each_entry(ledger: &Ledger, mut write: impl FnMut(&Value) -> Result<(), Strin
     let mut result = Ok(());
     ledger.visit_entries(&mut |seq, entry| {
         if result.is_ok() {
-            result = serde_json::to_value(&entry).map_err(|error| error.to_string()).and_then(|mut value| {
-                if let Some(object) = value.as_object_mut() {
-                    object.shift_insert(0, "seq".into(), seq.into());
-                }
+            result = exported(seq, &entry).map_err(|error| error.to_string()).and_then(|value| {
                 lines += 1;
                 write(&value)
             });
@@ -59,6 +56,22 @@ fn each_entry(ledger: &Ledger, mut write: impl FnMut(&Value) -> Result<(), Strin
     })?;
     result.map_err(|error| StoreError::Unavailable(format!("the export cannot be written: {error}")))?;
     Ok(lines)
+}
+
+/// One entry as it is exported: what is stored, and in so many words the zeros and the `false` that storing leaves out.
+/// What is not known stays absent.
+pub(super) fn exported(seq: u64, entry: &Entry) -> serde_json::Result<Value> {
+    let mut value = serde_json::to_value(entry)?;
+    if let Some(object) = value.as_object_mut() {
+        object.shift_insert(0, "seq".into(), seq.into());
+        object.entry("retried").or_insert(entry.retried.into());
+        if let (Some(usage), Some(Value::Object(parts))) = (entry.usage, object.get_mut("usage")) {
+            parts.entry("input_audio").or_insert(usage.input_audio.into());
+            parts.entry("audio_millis").or_insert(usage.audio_millis.into());
+            parts.entry("tool_calls").or_insert(serde_json::to_value(usage.tool_calls)?);
+        }
+    }
+    Ok(value)
 }
 
 fn cell(value: &Value, column: &str) -> String {
