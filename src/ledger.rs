@@ -342,3 +342,6 @@ impl Ledger {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) use entry::samples;

@@ -5,7 +5,7 @@ use providers::catalogue::{MISTRAL_TOML, OPENAI_TOML, ProviderCatalogue};
 use providers::usage::ToolCalls;
 
 use super::*;
-use crate::ledger::{Assignment, Charge, LengthClass};
+use crate::ledger::samples::full;
 
 fn catalogue_of(openai: &str) -> Catalogue {
     Catalogue::new([openai, MISTRAL_TOML].map(|text| ProviderCatalogue::parse(text).unwrap()))
@@ -43,59 +43,21 @@ fn entry(catalogue: &Catalogue, made: &Made) -> Entry {
     let rate = ExchangeRate { date: day, currency: price.currency, per_euro_micros: made.rate_micros };
     let euro_nanos = rate.to_euro(cost).unwrap().nanos();
     Entry {
-        id: "e".into(),
-        request_id: "r".into(),
-        attempt: 1,
-        outcome: Outcome::Completed,
-        error_type: None,
-        retried: false,
-        http_status: None,
-        resident: "p".into(),
-        key_id: "k".into(),
-        plan: "resident".into(),
-        operation: "chat".into(),
-        stream: false,
-        choices: 1,
-        client_left: false,
-        route: None,
-        assignment: Assignment::Chosen,
-        probability_ppm: None,
         provider: made.provider.into(),
-        account: None,
         host: made.host.into(),
-        region: made.host.into(),
-        request_model: made.sent.into(),
         sent_model: made.sent.into(),
         response_model: made.returned.map(str::to_owned),
-        upstream_id: None,
-        upstream_request_id: None,
-        finish_reason: None,
         service_tier: made.tier.map(str::to_owned),
         usage: Some(made.usage),
-        usage_consistent: Some(true),
-        usage_raw: None,
         currency: price.currency.code().into(),
         cost_nanos: Some(cost.nanos()),
-        cost_lower_nanos: cost.nanos(),
-        cost_upper_nanos: cost.nanos(),
         cost_euro_nanos: Some(euro_nanos),
         rate_micros: made.rate_micros,
-        rate_date: "2026-11-23".into(),
         price_row: price.id.to_string(),
         uplift_percent,
-        ceiling_euro_nanos: euro_nanos,
-        charged: Charge { questions: 1, tokens: made.usage.total_tokens(), euro_nanos },
         day: "2026-11-24".into(),
-        month: "2026-11".into(),
-        year: "2026".into(),
         received_at: "2026-11-24T10:00:00Z".parse::<Timestamp>().unwrap().as_microsecond(),
-        ended_at: 0,
-        overhead_micros: None,
-        first_chunk_micros: None,
-        first_text_micros: None,
-        duration_micros: None,
-        output_chars: None,
-        length_class: LengthClass::Short,
+        ..full()
     }
 }
 
