@@ -81,6 +81,10 @@ pub struct RepricedRow {
     pub difference: Amounts,
     /// Attempts whose cost was never known.
     pub cost_unknown: u64,
+    /// Of those, the ones that only lacked a price and have one under the other list …
+    pub newly_priced: u64,
+    /// … and what they cost, in none of the amounts above: an adjustment may book it.
+    pub newly_priced_amounts: Amounts,
     /// Attempts booked without a usage.
     pub no_usage: u64,
     /// Attempts without a price under the other list …
@@ -141,7 +145,13 @@ impl<'a> Repricing<'a> {
                 row.booked.add(booked);
                 row.recomputed.add(recomputed);
             }
-            Err(NotRecomputed::CostUnknown) => row.cost_unknown += 1,
+            Err(NotRecomputed::CostUnknown) => {
+                row.cost_unknown += 1;
+                if let Some(amounts) = priced_since(self.catalogue, entry, self.as_of) {
+                    row.newly_priced += 1;
+                    row.newly_priced_amounts.add(amounts);
+                }
+            }
             Err(NotRecomputed::NoUsage) => row.no_usage += 1,
             Err(NotRecomputed::Unpriced) => {
                 row.unpriced += 1;
@@ -191,6 +201,16 @@ pub fn recompute(catalogue: &Catalogue, entry: &Entry, as_of: Option<Date>) -> R
         // Refused and not billed, whatever the list.
         return Ok(Recomputed { booked, recomputed: Amounts::default() });
     }
+    Ok(Recomputed { booked, recomputed: cost_under(catalogue, entry, as_of)? })
+}
+
+/// The cost of a whole answer that was booked without one, because its tier or its tools had no price then.
+fn priced_since(catalogue: &Catalogue, entry: &Entry, as_of: Option<Date>) -> Option<Amounts> {
+    let lacked_a_price = matches!(entry.error_type.as_deref(), Some("tier_unpriced" | "tool_unpriced"));
+    if lacked_a_price { cost_under(catalogue, entry, as_of).ok() } else { None }
+}
+
+fn cost_under(catalogue: &Catalogue, entry: &Entry, as_of: Option<Date>) -> Result<Amounts, NotRecomputed> {
     let (price, uplift_percent) = price_of(catalogue, entry, as_of).ok_or(NotRecomputed::Unpriced)?;
     let usage = match entry.usage {
         Some(usage) => usage,
@@ -201,7 +221,7 @@ pub fn recompute(catalogue: &Catalogue, entry: &Entry, as_of: Option<Date>) -> R
     let cost = cost.map_err(|_| NotRecomputed::Unpriced)?;
     let euro = rate_of(entry, cost.currency()).and_then(|rate| rate.to_euro(cost).ok());
     let euro = euro.filter(|_| cost.currency().code() == entry.currency).ok_or(NotRecomputed::Unpriced)?;
-    Ok(Recomputed { booked, recomputed: Amounts { nanos: cost.nanos(), euro_nanos: euro.nanos() } })
+    Ok(Amounts { nanos: cost.nanos(), euro_nanos: euro.nanos() })
 }
 
 fn booked(entry: &Entry) -> Option<Amounts> {

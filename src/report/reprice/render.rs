@@ -26,6 +26,12 @@ pub(super) fn table(repriced: &Repriced) -> String {
          list has none for the vendor, model, day, tier or tool. These are in no amount. Euros at the rate kept with \
          each attempt.",
     ));
+    let newly_priced = repriced.rows.iter().filter(|row| row.newly_priced > 0).map(|row| {
+        let amount = format_nanos(row.newly_priced_amounts.nanos);
+        let (count, currency) = (row.newly_priced, &row.currency);
+        format!("{}/{}: {count} of those not known only lacked a price: {amount} {currency}", row.provider, row.model)
+    });
+    parts.extend(newly_priced);
     parts.join("\n\n") + "\n"
 }
 
@@ -73,7 +79,7 @@ pub(super) fn json(repriced: &Repriced) -> String {
         .unwrap_or_else(|error| serde_json::json!({ "error": error.to_string() }).to_string())
 }
 
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 21] = [
     "period_from",
     "period_to",
     "as_of",
@@ -90,6 +96,8 @@ const NAMES: [&str; 19] = [
     "recomputed_euro_nanos",
     "difference_euro_nanos",
     "cost_unknown",
+    "newly_priced",
+    "newly_priced_nanos",
     "no_usage",
     "unpriced",
     "unpriced_booked_nanos",
@@ -106,7 +114,7 @@ pub(super) fn csv(repriced: &Repriced) -> Result<String, csv::Error> {
     String::from_utf8(bytes).map_err(|error| std::io::Error::other(error).into())
 }
 
-fn line(repriced: &Repriced, row: &RepricedRow) -> [String; 19] {
+fn line(repriced: &Repriced, row: &RepricedRow) -> [String; 21] {
     [
         repriced.period.from.to_string(),
         repriced.period.to.to_string(),
@@ -124,6 +132,8 @@ fn line(repriced: &Repriced, row: &RepricedRow) -> [String; 19] {
         row.recomputed.euro_nanos.to_string(),
         row.difference.euro_nanos.to_string(),
         row.cost_unknown.to_string(),
+        row.newly_priced.to_string(),
+        row.newly_priced_amounts.nanos.to_string(),
         row.no_usage.to_string(),
         row.unpriced.to_string(),
         row.unpriced_booked.nanos.to_string(),

@@ -156,6 +156,29 @@ fn prices_of_a_day_to_come_apply_to_a_period_that_is_past() {
 }
 
 #[test]
+fn a_tier_that_has_a_price_since_says_what_its_answers_cost() {
+    let without_the_model = OPENAI_TOML.replacen("id = \"gpt-6-luna\"", "id = \"gpt-6-luna-gone\"", 1);
+    assert_ne!(without_the_model, OPENAI_TOML);
+    let list = in_force();
+    let whole = entry(&list, &Made { tier: Some("flex"), ..plain() });
+    let lacking = Entry {
+        outcome: Outcome::Unknown,
+        error_type: Some("tier_unpriced".into()),
+        cost_nanos: None,
+        cost_euro_nanos: None,
+        ..whole.clone()
+    };
+    // Broken off: what it says it used is not all.
+    let broken = Entry { error_type: Some("cut".into()), outcome: Outcome::Interrupted, ..lacking.clone() };
+    let row = repriced(&list, &[lacking.clone(), broken]).rows.remove(0);
+    assert_eq!((row.attempts, row.recomputed_attempts, row.cost_unknown, row.newly_priced), (2, 0, 2, 1));
+    assert_eq!((row.booked, row.recomputed), (Amounts::default(), Amounts::default()), "nothing was booked");
+    assert_eq!(Some(row.newly_priced_amounts.nanos), whole.cost_nanos);
+    let still = repriced(&catalogue_of(&without_the_model), &[lacking]).rows.remove(0);
+    assert_eq!((still.cost_unknown, still.newly_priced), (1, 0));
+}
+
+#[test]
 fn only_the_period_counts() {
     let list = in_force();
     let good = entry(&list, &plain());
