@@ -53,8 +53,8 @@ impl UsageBound {
         if tool_calls == 0 {
             return self;
         }
-        let input_tokens = tool_calls.saturating_add(1).saturating_mul(context_window);
-        Self { input_tokens: input_tokens.max(self.input_tokens), tool_calls, ..self }
+        let once = context_window.max(self.input_tokens);
+        Self { input_tokens: tool_calls.saturating_add(1).saturating_mul(once), tool_calls, ..self }
     }
 }
 

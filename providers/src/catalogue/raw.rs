@@ -1,5 +1,7 @@
 //! A catalogue file as written, and the checks that turn it into a [`ProviderCatalogue`].
 
+mod tiers;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -7,7 +9,8 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use serde::Deserialize;
 
-use super::{Alias, Host, LongContext, Model, Operation, PriceRow, ProviderCatalogue, Rates, Tier, ToolRates};
+use self::tiers::{RawTier, RawToolCalls};
+use super::{Alias, Host, LongContext, Model, Operation, PriceRow, ProviderCatalogue, Rates, Tier};
 use crate::money::{Currency, parse_decimal};
 use crate::{Dialect, ProviderId};
 
@@ -17,11 +20,6 @@ const PRICE_DECIMALS: usize = 9;
 const PLAUSIBLE_NANOS: RangeInclusive<u64> = 1_000_000..=1_000_000_000_000;
 /// Below 0.0001 a minute somebody typed a price per second, above 1 a price per hour.
 const PLAUSIBLE_NANOS_PER_MINUTE: RangeInclusive<u64> = 100_000..=1_000_000_000;
-/// Below 0.0001 a call somebody divided by a thousand too often, above 1 somebody typed the price of a thousand calls.
-const PLAUSIBLE_NANOS_PER_CALL: RangeInclusive<u64> = 100_000..=1_000_000_000;
-/// A tier below a tenth of the standard one, or above ten times it, is a slip of the pen.
-const PLAUSIBLE_TIER_PERCENT: RangeInclusive<u64> = 10..=1_000;
-
 /// Why a catalogue file is refused: every mistake, one a line.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{}", mistakes.join("\n"))]
@@ -101,27 +99,6 @@ struct RawPrice {
     tool_calls: RawToolCalls,
 }
 
-/// A service tier: rates of its own, or a percentage of every standard one.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawTier {
-    percent: Option<u64>,
-    input: Option<String>,
-    cached_input: Option<String>,
-    cache_write: Option<String>,
-    output: Option<String>,
-    audio_input: Option<String>,
-    audio_minute: Option<String>,
-    long_context: Option<RawLongContext>,
-}
-
-/// Units of currency per call.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawToolCalls {
-    web_search: Option<String>,
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawLongContext {
@@ -164,19 +141,6 @@ impl RawLongContext {
             cache_write: self.cache_write.as_deref(),
             output: self.output.as_deref(),
             ..RawRates::default()
-        }
-    }
-}
-
-impl RawTier {
-    fn rates(&self) -> RawRates<'_> {
-        RawRates {
-            input: self.input.as_deref(),
-            cached_input: self.cached_input.as_deref(),
-            cache_write: self.cache_write.as_deref(),
-            output: self.output.as_deref(),
-            audio_input: self.audio_input.as_deref(),
-            audio_minute: self.audio_minute.as_deref(),
         }
     }
 }
@@ -349,19 +313,8 @@ fn check_price(
     let unit = Unit { operation, free: raw.free };
     let long_context = raw.long_context.as_ref().map(|long| check_long_context(checker, &id, unit, rates, long));
     let standard = Tier { rates, long_context };
-    let tiers = raw.tiers.iter().map(|(name, tier)| {
-        let place = format!("{id}.tiers.{name}");
-        (name.clone(), check_tier(checker, &place, unit, standard, tier))
-    });
-    let tiers: BTreeMap<String, Tier> = tiers.collect();
-    for name in tiers.keys().filter(|name| matches!(name.as_str(), "default" | "standard")) {
-        checker.mistake(&format!("{id}.tiers.{name}"), "is what the row itself prices");
-    }
-    let complaint = "per call is not plausible (0.0001 to 1)";
-    let per_call = raw.tool_calls.web_search.as_deref();
-    let web_search = per_call.map(|text| {
-        checker.plausible(&format!("{id}.tool_calls.web_search"), text, PLAUSIBLE_NANOS_PER_CALL, complaint)
-    });
+    let tiers = tiers::check_tiers(checker, &id, unit, standard, &raw.tiers);
+    let tool_calls = tiers::check_tool_calls(checker, &id, &raw.tool_calls);
     PriceRow {
         id: id.into(),
         currency,
@@ -370,7 +323,7 @@ fn check_price(
         rates,
         long_context,
         tiers,
-        tool_calls: ToolRates { web_search },
+        tool_calls,
         source: raw.source,
     }
 }
@@ -397,57 +350,6 @@ fn check_long_context(
         above_input_tokens: raw.above_input_tokens,
         rates: Rates { audio_minute: rates.audio_minute, ..long },
     }
-}
-
-/// A tier by rates of its own, which must cover what the row's do, or by a percentage of them all.
-fn check_tier(checker: &mut Checker, place: &str, unit: Unit, standard: Tier, raw: &RawTier) -> Tier {
-    let own = raw.rates();
-    let any = own.input.is_some() || own.output.is_some() || own.audio_minute.is_some();
-    if let Some(percent) = raw.percent {
-        if any || raw.long_context.is_some() {
-            checker.mistake(place, "has a percentage and rates: which of them?");
-        }
-        if !PLAUSIBLE_TIER_PERCENT.contains(&percent) {
-            checker.mistake(place, format!("{percent} % of the standard tier is not plausible (10 to 1000)"));
-        }
-        let mut exact = true;
-        let tier = share_of(standard, percent, &mut exact);
-        if !exact {
-            checker.mistake(place, format!("{percent} % of a rate is no whole number of nano-units: give the rates"));
-        }
-        return tier;
-    }
-    check_unit(checker, place, unit.operation, unit.free, &own);
-    if own.audio_minute.is_none() && standard.rates.audio_minute.is_some() {
-        checker.mistake(place, "needs `audio_minute`, as the row has it");
-    }
-    let rates = checker.rates(place, &own);
-    let long_context = raw.long_context.as_ref().map(|long| check_long_context(checker, place, unit, rates, long));
-    if let (Some(own), Some(standard)) = (long_context, standard.long_context)
-        && own.above_input_tokens != standard.above_input_tokens
-    {
-        checker.mistake(place, "long context begins elsewhere than at the standard tier");
-    }
-    Tier { rates, long_context }
-}
-
-/// Every rate of `tier` times `percent`; `exact` becomes false where that is no whole number of nano-units.
-fn share_of(tier: Tier, percent: u64, exact: &mut bool) -> Tier {
-    let mut share = |rate: u64| {
-        let product = rate.saturating_mul(percent);
-        *exact &= product.is_multiple_of(100);
-        product / 100
-    };
-    let mut rates = |rates: Rates| Rates {
-        input: share(rates.input),
-        cached_input: rates.cached_input.map(&mut share),
-        cache_write: rates.cache_write.map(&mut share),
-        output: share(rates.output),
-        audio_input: rates.audio_input.map(&mut share),
-        audio_minute: rates.audio_minute.map(&mut share),
-    };
-    let long_context = tier.long_context.map(|long| LongContext { rates: rates(long.rates), ..long });
-    Tier { rates: rates(tier.rates), long_context }
 }
 
 /// Whatever a call of that kind is billed by has a rate: a missing one must not look like "free".

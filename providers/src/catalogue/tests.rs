@@ -276,6 +276,8 @@ fn searches_are_billed_by_the_call_beside_their_tokens() {
     assert_eq!(bound.with_tool_calls(0, 1_000_000), bound);
     let bound = bound.with_tool_calls(2, 1_000_000);
     assert_eq!((bound.input_tokens, bound.output_tokens, bound.tool_calls), (3_000_000, 7, 2));
+    let longer_than_the_window = UsageBound { input_tokens: 500, ..UsageBound::default() }.with_tool_calls(1, 100);
+    assert_eq!(longer_than_the_window.input_tokens, 1_000, "a window that grew must not pass the ceiling");
     let acme = ProviderCatalogue::parse(FILE).unwrap();
     let other = acme.resolve("acme-2606", day("2026-08-01")).unwrap().price_at(day("2026-08-01")).unwrap();
     assert_eq!(other.cost(&searched(1), 0), Err(PricingError::ToolUnpriced), "absent is not zero");
