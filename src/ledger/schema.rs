@@ -69,7 +69,7 @@ const fn sometimes(name: &'static str, kind: ColumnKind, unit: Option<&'static s
 /// The columns of the exports, in the order of the CSV.
 #[rustfmt::skip]
 pub const COLUMNS: &[Column] = &[
-    always("seq", ColumnKind::Integer, None, "Number of the entry in the ledger, from 1, without gaps."),
+    always("seq", ColumnKind::Integer, None, "Number of the entry in the ledger's chain; what is no attempt has numbers too."),
     always("id", ColumnKind::Text, None, "Identity of the entry (UUID, version 7)."),
     always("request_id", ColumnKind::Text, None, "The question it belongs to, as in the header x-request-id; several attempts share it."),
     always("attempt", ColumnKind::Integer, None, "1 for the first attempt of a question."),
