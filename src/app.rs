@@ -2,6 +2,8 @@
 //!
 //! Listeners, clock and shutdown are arguments, so that tests bind port 0 and move time by hand.
 
+mod reload;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,13 +14,17 @@ use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use crate::alerts::Watcher;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{AlertConfig, Config};
 use crate::http::{AppState, UploadSettings, mairie_router, ops_router, public_router};
 use crate::identity::{Directory, InstanceSecret};
 use crate::ledger::{Ledger, sweep_until_shutdown};
 use crate::pipeline::Pipeline;
 use crate::shutdown::Shutdown;
+use crate::terms::{CurrentTerms, Terms};
+
+pub use reload::{Loader, Reloader};
 
 /// Why the process could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +45,9 @@ pub enum AppError {
     /// The instance's secret cannot be used.
     #[error("{0}")]
     Secret(String),
+    /// Alerts cannot be sent.
+    #[error("{0}")]
+    Webhook(String),
     /// A listener failed while serving.
     #[error("serving failed: {0}")]
     Serve(#[from] std::io::Error),
@@ -98,6 +107,9 @@ impl Listeners {
 /// A gateway ready to serve.
 pub struct App {
     state: AppState,
+    terms: CurrentTerms,
+    reloader: Option<Reloader>,
+    alerts: AlertConfig,
     cors_origins: Vec<String>,
     sweep: Duration,
     patience: Duration,
@@ -112,10 +124,16 @@ impl App {
         let secret = InstanceSecret::load_or_create(&config.secret_file).map_err(AppError::Secret)?;
         let ledger = Ledger::open_sqlite(&config.ledger)?;
         ledger.mark_simulated(simulated)?;
-        let pipeline = Arc::new(Pipeline::new(config, secret, ledger.clone(), clock.clone(), shutdown.clone()));
+        let terms = CurrentTerms::new(Terms::new(config, &clock));
+        let changed = terms.get().record(&ledger, "serve", "found at the start", clock.now())?;
+        if !changed.is_empty() {
+            tracing::info!(differences = changed.len(), "the terms in force are written into the ledger");
+        }
+        let pipeline = Pipeline::new(config, terms.clone(), secret, ledger.clone(), clock.clone(), shutdown.clone());
+        let pipeline = Arc::new(pipeline);
         let state = AppState {
             pipeline,
-            directory: Directory::new(ledger.clone(), config.plans.clone()),
+            directory: Directory::new(ledger.clone(), terms.clone()),
             ledger,
             calendar: config.calendar.clone(),
             clock,
@@ -136,10 +154,36 @@ impl App {
         };
         Ok(Self {
             state,
+            terms,
+            reloader: None,
+            alerts: config.alerts.clone(),
             cors_origins: config.server.cors_origins.clone(),
             sweep: config.sweep,
             patience: config.server.shutdown,
         })
+    }
+
+    /// Lets the terms be read again while serving; gives what does it.
+    pub fn reload_by(&mut self, load: Loader) -> Reloader {
+        let reloader = Reloader {
+            terms: self.terms.clone(),
+            ledger: self.state.ledger.clone(),
+            clock: self.state.clock.clone(),
+            load,
+            asked: Arc::default(),
+        };
+        self.reloader = Some(reloader.clone());
+        reloader
+    }
+
+    /// What tells of the town's spending, to be looked through by whoever has it.
+    ///
+    /// # Errors
+    /// [`AppError::Webhook`] when its HTTP client cannot be built.
+    pub fn alerts(&self) -> Result<Watcher, AppError> {
+        let AppState { ledger, calendar, clock, .. } = &self.state;
+        Watcher::new(self.alerts.clone(), ledger.clone(), self.terms.clone(), calendar.clone(), clock.clone())
+            .map_err(AppError::Webhook)
     }
 
     /// The ledger that the app writes.
@@ -157,10 +201,15 @@ impl App {
     /// # Errors
     /// [`AppError`] when a listener fails or the last writes are lost.
     pub async fn run(self, listeners: Listeners) -> Result<(), AppError> {
-        let Self { state, cors_origins, sweep, patience } = self;
+        let watcher = self.alerts()?;
+        let Self { state, reloader, cors_origins, sweep, patience, .. } = self;
         let shutdown = state.shutdown.clone();
         let ledger = state.ledger.clone();
         shutdown.spawn(sweep_until_shutdown(ledger.clone(), state.clock.clone(), sweep, shutdown.clone()));
+        shutdown.spawn(watcher.watch(shutdown.clone()));
+        if let Some(reloader) = reloader {
+            shutdown.spawn(reloader.watch(shutdown.clone()));
+        }
         let serving = async {
             tokio::try_join!(
                 serve(listeners.public, public_router(state.clone(), &cors_origins), &shutdown),

@@ -10,6 +10,7 @@ mod report;
 mod reprice;
 mod serve;
 mod simulate;
+mod stop;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,11 +51,13 @@ enum Command {
     Reprice(reprice::Reprice),
     Ledger(ledger::LedgerCommand),
     Config(config::ConfigCommand),
+    Stop(stop::StopCommand),
+    Resume(stop::ResumeCommand),
     Simulate(simulate::Simulate),
 }
 
 /// The configuration file, as many commands take it.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 struct ConfigFile {
     /// Configuration file; without it the defaults and the environment apply.
     #[arg(long, value_name = "FILE")]
@@ -125,6 +128,8 @@ pub fn run() -> ExitCode {
         Command::Reprice(command) => command.run(),
         Command::Ledger(command) => command.run(),
         Command::Config(command) => command.run(),
+        Command::Stop(command) => command.run(),
+        Command::Resume(command) => command.run(),
         Command::Simulate(command) => command.run(),
     };
     match result {

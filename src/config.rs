@@ -18,6 +18,7 @@ use std::time::Duration;
 use providers::ProviderId;
 use providers::catalogue::Catalogue;
 use providers::exchange::ExchangeRates;
+use providers::money::format_nanos;
 use providers::transport::TransportSettings;
 use secrecy::SecretString;
 
@@ -142,6 +143,47 @@ pub struct Plan {
     pub models: Vec<String>,
 }
 
+impl std::fmt::Display for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Allowance { questions_per_day, tokens_per_day, euro_nanos_per_month } = self.allowance;
+        let Rate { requests_per_minute, burst, simultaneous } = self.rate;
+        let models = if self.models.is_empty() { "all".to_owned() } else { self.models.join(", ") };
+        write!(
+            f,
+            "{requests_per_minute} requests per minute, burst {burst}, {simultaneous} at once, {questions_per_day} \
+             questions and {tokens_per_day} tokens per day, {} EUR per month, answers up to {} tokens, hosts {:?}, models \
+             {models}",
+            format_nanos(euro_nanos_per_month),
+            self.max_output_tokens,
+            self.hosts
+        )
+    }
+}
+
+/// When to tell of the town's spending, and whom.
+#[derive(Clone, Debug)]
+pub struct AlertConfig {
+    /// Shares of the envelope, in percent of it.
+    pub envelope_percent: Vec<u32>,
+    /// An hour is unusual above so many times the median of the same hour; zero never tells of hours.
+    pub hourly_factor: u32,
+    /// Nano-euros below which no hour is unusual.
+    pub hourly_floor_euro_nanos: i64,
+    /// How often to look.
+    pub interval: Duration,
+    /// Where to send, and the secret that signs, in base64.
+    pub webhook: Option<WebhookConfig>,
+}
+
+/// A receiver of alerts.
+#[derive(Clone, Debug)]
+pub struct WebhookConfig {
+    /// Its address, which may hold a secret.
+    pub url: SecretString,
+    /// The secret that signs what is sent, in base64.
+    pub secret: SecretString,
+}
+
 /// How vendors are called.
 #[derive(Clone, Debug)]
 pub struct UpstreamConfig {
@@ -176,6 +218,8 @@ pub struct Config {
     pub calendar: Calendar,
     /// The town's limits.
     pub envelope: Envelope,
+    /// When to tell of spending, and whom.
+    pub alerts: AlertConfig,
     /// Vendors' transport.
     pub upstream: UpstreamConfig,
     /// Models, hosts and prices of the enabled vendors.

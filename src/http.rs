@@ -107,7 +107,11 @@ pub fn public_router(state: AppState, cors_origins: &[String]) -> Router {
 
 /// The mairie's listener.
 pub fn mairie_router(state: AppState) -> Router {
-    with_layers(Router::new().route("/admin/v1/report", get(mairie::report)), state)
+    let router = Router::new()
+        .route("/admin/v1/report", get(mairie::report))
+        .route("/admin/v1/stops", get(mairie::stops).post(mairie::set_stop))
+        .route("/admin/v1/changes", get(mairie::changes));
+    with_layers(router, state)
 }
 
 /// The operators' listener.

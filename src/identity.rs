@@ -14,6 +14,7 @@ pub use secret::InstanceSecret;
 use std::sync::Arc;
 
 use crate::config::Plan;
+use crate::terms::Terms;
 
 /// Proof of a live key and a resident who is not suspended. Only the extractor makes it.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub struct Authenticated {
     resident: String,
     key_id: String,
     plan: Arc<Plan>,
+    terms: Arc<Terms>,
 }
 
 impl Authenticated {
@@ -38,5 +40,10 @@ impl Authenticated {
     /// The resident's plan.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
+    }
+
+    /// The terms under which the request came in.
+    pub fn terms(&self) -> &Arc<Terms> {
+        &self.terms
     }
 }

@@ -3,29 +3,42 @@
 //! A reservation is durable before a vendor hears of it; every reservation is resolved exactly once; entries are only
 //! ever appended. It must not know HTTP, routing or vendors' dialects, and it never holds a text of anybody's.
 
+mod account;
+mod adjust;
+mod alert;
 mod chain;
 mod entry;
 mod exporting;
+mod key;
+mod record;
 mod reservation;
 mod rollup;
 mod schema;
 mod sqlite;
+mod stop;
 mod sweep;
 
 use std::path::Path;
 
 use jiff::Timestamp;
 
+pub use account::{ResidentUse, Totals};
+pub use adjust::Author;
+pub use alert::{Alert, TownSpend};
 pub use chain::{ChainHead, Verification};
 pub use entry::{Assignment, Entry, LengthClass, Outcome, micros};
 pub use exporting::{ExportFormat, export};
+pub use key::{KeyRecord, NewKey};
+pub use record::{Adjustment, Change, Difference, Record};
 pub use reservation::{Ceiling, Charge, Decision, Reservation, ReservationRequest, Settlement};
 pub use rollup::{Figures, Rollup, RollupKey, Spread};
 pub use schema::{COLUMNS, Column, ColumnKind, schema_json, schema_sql, schema_text};
 pub use sqlite::{Durability, SqliteSettings};
+pub use stop::{Stop, StopScope, Stops};
 pub use sweep::sweep_until_shutdown;
 
 use crate::quota::Windows;
+use account::{TOWN, bounded};
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -45,96 +58,6 @@ pub enum StoreError {
     /// Something in the store cannot be read as what it should be.
     #[error("the ledger is damaged: {0}")]
     Damaged(String),
-}
-
-/// A resident's key as the store knows it.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct KeyRecord {
-    /// Public id of the key.
-    pub key_id: String,
-    /// Pseudonym of the resident.
-    pub resident: String,
-    /// The resident's plan.
-    pub plan: String,
-    /// When it was issued.
-    pub created_at: Timestamp,
-    /// When it was revoked, if it was.
-    pub revoked_at: Option<Timestamp>,
-    /// When the resident was suspended, if so.
-    pub suspended_at: Option<Timestamp>,
-}
-
-/// A key to be stored: its hash, never itself.
-#[derive(Clone, Debug)]
-pub struct NewKey {
-    /// Public id of the key.
-    pub key_id: String,
-    /// SHA-256 of the key.
-    pub hash: [u8; 32],
-    /// Pseudonym of a new resident.
-    pub resident: String,
-    /// Plan of the resident.
-    pub plan: String,
-    /// When it is issued.
-    pub created_at: Timestamp,
-}
-
-/// What was settled and what is held in one window.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Questions.
-    pub questions: i64,
-    /// Tokens.
-    pub tokens: i64,
-    /// Nano-euros.
-    pub euro_nanos: i64,
-}
-
-/// Largest amount counted at once: a thousand of them fit into a counter, so that one absurd figure cannot make the
-/// counters unwritable.
-const MOST_AT_ONCE: i64 = 1 << 53;
-
-/// A count as counters keep it.
-fn bounded(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX).min(MOST_AT_ONCE)
-}
-
-impl Totals {
-    /// What a charge adds to a counter.
-    pub fn of(charge: Charge) -> Self {
-        Self {
-            questions: bounded(charge.questions),
-            tokens: bounded(charge.tokens),
-            euro_nanos: charge.euro_nanos.min(MOST_AT_ONCE),
-        }
-    }
-
-    /// Adds `other`.
-    pub fn add(&mut self, other: Self) {
-        self.questions = self.questions.saturating_add(other.questions);
-        self.tokens = self.tokens.saturating_add(other.tokens);
-        self.euro_nanos = self.euro_nanos.saturating_add(other.euro_nanos);
-    }
-
-    /// Takes `other` away.
-    pub fn subtract(&mut self, other: Self) {
-        self.questions = self.questions.saturating_sub(other.questions);
-        self.tokens = self.tokens.saturating_sub(other.tokens);
-        self.euro_nanos = self.euro_nanos.saturating_sub(other.euro_nanos);
-    }
-}
-
-/// A resident's use of the current windows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ResidentUse {
-    /// Settled today.
-    pub day_used: Totals,
-    /// Held by calls in progress, of today.
-    pub day_held: Totals,
-    /// Settled this month.
-    pub month_used: Totals,
-    /// Held by calls in progress, of this month.
-    pub month_held: Totals,
 }
 
 /// What the report reads.
@@ -282,23 +205,179 @@ impl Ledger {
         }
     }
 
-    /// Hands every entry from the oldest on to `visit`.
+    /// Hands every attempt from the oldest on to `visit`, with its number.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read or an entry cannot be understood.
     pub fn visit_entries(&self, visit: &mut dyn FnMut(u64, Entry)) -> Result<(), StoreError> {
+        self.visit_records(&mut |seq, record| {
+            if let Some(entry) = record.into_attempt() {
+                visit(seq, entry);
+            }
+        })
+    }
+
+    /// Hands every record of the chain from the oldest on to `visit`, with its number.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read or a record cannot be understood.
+    pub fn visit_records(&self, visit: &mut dyn FnMut(u64, Record)) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(store) => store.visit_entries(visit),
+            Self::Sqlite(store) => store.visit_records(visit),
         }
     }
 
-    /// Recomputes the chain of hashes over all entries and compares what the counters say with their sum.
+    /// One record by its number.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read or the record cannot be understood.
+    pub fn record(&self, seq: u64) -> Result<Option<Record>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.record(seq),
+        }
+    }
+
+    /// What adjustments have added so far to the windows of the entry of that number.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn adjusted(&self, seq: u64) -> Result<Totals, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.adjusted(seq),
+        }
+    }
+
+    /// Every change of the terms, oldest first, with its number.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn changes(&self) -> Result<Vec<(u64, Change)>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.changes(),
+        }
+    }
+
+    /// Appends an adjustment or a change, whichever process serves; gives its number. The serving process goes on from
+    /// there with its next write.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub fn append(&self, record: &Record) -> Result<u64, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.append(record),
+        }
+    }
+
+    /// A short text kept beside the books, such as the terms in force.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn note(&self, key: &str) -> Result<Option<String>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.note(key),
+        }
+    }
+
+    /// Appends a change of the terms and keeps texts about them as notes by key, all or none.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub fn append_with_notes(&self, change: Change, notes: &[(&str, &str)]) -> Result<u64, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.append_with_notes(change, notes),
+        }
+    }
+
+    /// What is stopped now. A point read: a stop by any process is seen at once.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn stops(&self) -> Result<Stops, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.stops(),
+        }
+    }
+
+    /// Stops something (`true`) or lets it go on, and writes down who did; false when it was so already.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub fn set_stop(&self, stop: &Stop, stopped: bool, actor: &str) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.set_stop(stop, stopped, actor),
+        }
+    }
+
+    /// What the town has spent in the windows and in the hours, newest last, that end with `now`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn town_spend(&self, windows: &Windows, hours: &[Timestamp]) -> Result<TownSpend, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.town_spend(windows, hours),
+        }
+    }
+
+    /// Raises an alert unless one of that id was raised before; says whether it is new.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub fn raise_alert(&self, alert: &Alert) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.raise_alert(alert),
+        }
+    }
+
+    /// Alerts that were raised and not delivered yet, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn undelivered_alerts(&self) -> Result<Vec<Alert>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.undelivered_alerts(),
+        }
+    }
+
+    /// Counts an attempt to deliver an alert, and marks it as delivered when it was.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub fn note_delivery(&self, id: &str, delivered_at: Option<Timestamp>) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.note_delivery(id, delivered_at),
+        }
+    }
+
+    /// Recomputes the chain of hashes over all records and compares what the counters say with their sum.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read; damage is not an error but a finding.
     pub fn verify(&self) -> Result<Verification, StoreError> {
+        self.verify_against(None, &mut |_| {})
+    }
+
+    /// The same, against an end of the chain that was written down elsewhere, telling `progress` how many records were
+    /// read: a chain that was rewritten as a whole is sound in itself, and only such a note tells.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read; damage is not an error but a finding.
+    pub fn verify_against(
+        &self,
+        noted: Option<ChainHead>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Verification, StoreError> {
         match self {
-            Self::Sqlite(store) => store.verify(),
+            Self::Sqlite(store) => store.verify(noted, progress),
+        }
+    }
+
+    /// The end of the chain: the number of records, and the hash that covers them all.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn chain_head(&self) -> Result<ChainHead, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.chain_head(),
         }
     }
 

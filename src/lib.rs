@@ -4,12 +4,15 @@
 //! - [`config`]: files and environment, checked; [`clock`], [`shutdown`], [`telemetry`]: leaves that everyone may use
 //! - [`http`]: the three listeners; [`identity`]: keys and the residents behind them
 //! - [`pipeline`]: the life of a request as types, from a live key to settled money
+//! - [`terms`]: prices, plans and the envelope in force, replaced while running
 //! - [`quota`]: allowances, calendar windows, rates; [`ledger`]: holds, entries, counters, rollups
+//! - [`alerts`]: shares of the envelope and unusual hours, told once and signed
 //! - [`report`]: what the rollups say about vendors; [`simulator`]: stand-ins for vendors
 //!
 //! Vendors themselves (dialects, catalogue, prices, transport) are the crate `providers`, which knows nothing of these.
 //! Who may use whom is drawn in the README and kept by `tests/it/architecture.rs`.
 
+pub mod alerts;
 pub mod app;
 pub mod cli;
 pub mod clock;
@@ -23,3 +26,4 @@ pub mod report;
 pub mod shutdown;
 pub mod simulator;
 pub mod telemetry;
+pub mod terms;

@@ -17,10 +17,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use providers::ProviderId;
-use providers::catalogue::{Catalogue, Model};
+use providers::catalogue::Model;
 use providers::chat::InvalidRequest;
 use providers::error::ProviderError;
-use providers::exchange::ExchangeRates;
 use providers::request::ApiRequest;
 use providers::upstream::Upstream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -31,12 +30,13 @@ pub use route::{Call, Leg, Routed};
 pub use settle::Settled;
 
 use crate::clock::{Clock, Tick};
-use crate::config::{Config, ProviderConfig, RouteConfig};
+use crate::config::{Config, ProviderConfig};
 use crate::identity::{Authenticated, InstanceSecret};
-use crate::ledger::{Ledger, StoreError};
-use crate::quota::{Calendar, Envelope, RateGuard, RateRefusal, RateState, Refusal};
+use crate::ledger::{Ledger, Stop, StopScope, StoreError};
+use crate::quota::{Calendar, RateRefusal, RateState, Refusal};
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics;
+use crate::terms::CurrentTerms;
 
 /// Why a request was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +56,9 @@ pub enum PipelineError {
     /// Too often or too many at once.
     #[error("rate limit: {}", .0.as_str())]
     Rate(RateRefusal),
+    /// The town, the vendor or the plan is stopped.
+    #[error("stopped: {}", .0.subject())]
+    Stopped(Stop),
     /// Nothing, or too little, is left.
     #[error("quota: {}", .0.limit)]
     Quota(Refusal),
@@ -88,6 +91,7 @@ impl PipelineError {
             Self::OutsideRegion(_) => Some("outside_region"),
             Self::Rate(refusal) => Some(refusal.as_str()),
             Self::Quota(refusal) => Some(refusal.limit.as_str()),
+            Self::Stopped(_) => Some("stopped"),
             Self::Store(_) => Some("store_unavailable"),
             Self::ShuttingDown => Some("shutting_down"),
             Self::Provider { .. } | Self::Internal(_) => None,
@@ -163,14 +167,9 @@ pub enum Delivery {
 
 /// Everything that the stages share.
 pub struct Pipeline {
-    catalogue: Arc<Catalogue>,
-    routes: BTreeMap<String, RouteConfig>,
     providers: BTreeMap<ProviderId, ProviderConfig>,
     upstreams: BTreeMap<ProviderId, Upstream>,
-    rates: BTreeMap<String, RateGuard>,
-    exchange_rates: Arc<ExchangeRates>,
     calendar: Calendar,
-    envelope: Envelope,
     lease: Duration,
     /// How long a whole call may take, its delivery included.
     total: Duration,
@@ -180,6 +179,7 @@ pub struct Pipeline {
     drains: Arc<Semaphore>,
     max_attempts: u32,
     secret: InstanceSecret,
+    terms: CurrentTerms,
     ledger: Ledger,
     clock: Clock,
     shutdown: Shutdown,
@@ -187,7 +187,14 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// Builds the pipeline from the configuration and the process's parts.
-    pub fn new(config: &Config, secret: InstanceSecret, ledger: Ledger, clock: Clock, shutdown: Shutdown) -> Self {
+    pub fn new(
+        config: &Config,
+        terms: CurrentTerms,
+        secret: InstanceSecret,
+        ledger: Ledger,
+        clock: Clock,
+        shutdown: Shutdown,
+    ) -> Self {
         let upstream = |provider: &ProviderConfig| {
             let dialect = config.catalogue.provider(&provider.id)?.dialect;
             let transport = &config.upstream.transport;
@@ -197,18 +204,9 @@ impl Pipeline {
             ))
         };
         Self {
-            catalogue: Arc::clone(&config.catalogue),
-            routes: config.routes.clone(),
             providers: config.providers.iter().map(|provider| (provider.id.clone(), provider.clone())).collect(),
             upstreams: config.providers.iter().filter_map(upstream).collect(),
-            rates: config
-                .plans
-                .iter()
-                .map(|(name, plan)| (name.clone(), RateGuard::new(plan.rate, clock.clone())))
-                .collect(),
-            exchange_rates: Arc::clone(&config.exchange_rates),
             calendar: config.calendar.clone(),
-            envelope: config.envelope,
             lease: config.lease,
             total: config.upstream.transport.deadlines.total,
             keep_alive: config.server.keep_alive,
@@ -216,15 +214,25 @@ impl Pipeline {
             drains: Arc::new(Semaphore::new(config.upstream.max_drains)),
             max_attempts: config.upstream.max_attempts,
             secret,
+            terms,
             ledger,
             clock,
             shutdown,
         }
     }
 
-    /// Models and routes that a plan may ask for, with the model behind each id and its vendor.
-    pub fn offered<'a>(&'a self, plan: &'a crate::config::Plan) -> Vec<Offer<'a>> {
-        route::offered(self, plan)
+    /// Whether there is such a vendor or plan; the town is always there.
+    pub fn knows(&self, scope: StopScope, name: &str) -> bool {
+        match scope {
+            StopScope::Town => true,
+            StopScope::Provider => self.providers.contains_key(&ProviderId::new(name)),
+            StopScope::Plan => self.terms.get().plans.contains_key(name),
+        }
+    }
+
+    /// Models and routes that somebody may ask for, with the model behind each id and its vendor.
+    pub fn offered<'a>(&self, who: &'a Authenticated) -> Vec<Offer<'a>> {
+        route::offered(who, self.clock.now())
     }
 
     /// Answers a request; one that could not be read is refused, and counted like any other refusal. Every endpoint that

@@ -7,6 +7,7 @@
 mod answer;
 mod books;
 mod call;
+mod calls;
 mod chance;
 mod chat;
 mod embeddings;
@@ -37,6 +38,7 @@ use providers::Dialect;
 use tokio::net::TcpListener;
 
 pub use books::{Books, ModelBooks};
+pub use calls::RecordedCall;
 
 use crate::clock::Clock;
 use crate::shutdown::Shutdown;
@@ -89,6 +91,8 @@ pub struct SimulatorSettings {
     pub output_tokens: (u32, u32),
     /// Mistral: whether its 422 comes in turn in each of the three shapes that were seen, or always in today's.
     pub varied_refusals: bool,
+    /// Whether it remembers each call, for matching a ledger with it one by one. Memory grows with every call.
+    pub record_calls: bool,
 }
 
 impl SimulatorSettings {
@@ -108,6 +112,7 @@ impl SimulatorSettings {
             hang_rate: 0.0,
             output_tokens,
             varied_refusals: false,
+            record_calls: false,
         }
     }
 
@@ -197,6 +202,11 @@ impl Simulator {
     /// What it would put on the invoice so far.
     pub fn books(&self) -> Books {
         self.vendor.books()
+    }
+
+    /// The calls that reached it, in the order of their arrival; empty unless [`SimulatorSettings::record_calls`].
+    pub fn calls(&self) -> Vec<RecordedCall> {
+        self.vendor.recorded()
     }
 }
 

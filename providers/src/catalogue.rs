@@ -5,6 +5,7 @@
 
 mod price;
 mod raw;
+mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -166,6 +167,17 @@ impl ProviderCatalogue {
             let row = rows.iter().rev().find(|row| row.from <= date && row.until.is_none_or(|until| date < until))?;
             Some(&row.model)
         })
+    }
+
+    /// Every model, by id.
+    pub fn models(&self) -> impl Iterator<Item = &Arc<Model>> {
+        self.models.values()
+    }
+
+    /// Every alias: its id, the id of the model it stands for, and the days from and until which it does.
+    pub fn aliases(&self) -> impl Iterator<Item = (&str, &str, Date, Option<Date>)> {
+        let rows = self.aliases.iter().flat_map(|(id, rows)| rows.iter().map(move |row| (id, row)));
+        rows.map(|(id, row)| (id.as_str(), &*row.model.id, row.from, row.until))
     }
 
     /// The host of that short name.

@@ -78,6 +78,11 @@ impl ExchangeRates {
         Ok(Self { rows })
     }
 
+    /// Every rate, oldest first.
+    pub fn rows(&self) -> &[ExchangeRate] {
+        &self.rows
+    }
+
     /// The rate in force on `date`: the latest published on or before that day. The euro is worth one euro.
     pub fn at(&self, currency: Currency, date: Date) -> Option<ExchangeRate> {
         if currency == Currency::Eur {

@@ -1,16 +1,18 @@
 //! `passerelle serve`.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{ConfigFile, Failure, print_warnings, runtime, say};
-use crate::app::{App, Listeners};
+use crate::app::{App, Listeners, Reloader};
 use crate::clock::Clock;
 use crate::shutdown::Shutdown;
 use crate::telemetry::init_logs;
 
-/// Serve residents until SIGTERM or Ctrl-C; answers in progress are finished and settled first.
+/// Serve residents until SIGTERM or Ctrl-C; answers in progress are finished and settled first. SIGHUP reads prices, plans
+/// and the envelope again.
 #[derive(clap::Args)]
 #[command(after_help = "Example: OPENAI_API_KEY=… MISTRAL_API_KEY=… passerelle serve --config /etc/passerelle.toml")]
 pub(super) struct Serve {
@@ -32,7 +34,10 @@ impl Serve {
             stop_on_signal(&shutdown)?;
             let listeners = Listeners::bind(config).await?;
             let addresses = listeners.addresses().map_err(anyhow::Error::new)?;
-            let app = App::build(config, Clock::system(), shutdown, self.simulated)?;
+            let mut app = App::build(config, Clock::system(), shutdown.clone(), self.simulated)?;
+            let file = self.file.clone();
+            let load = move || file.load().map(|loaded| loaded.config).map_err(|failure| failure.to_string());
+            reload_on_signal(&app.reload_by(Arc::new(load)), &shutdown)?;
             say(&format!("public listening on http://{}", addresses.public));
             say(&format!("mairie listening on http://{}", addresses.mairie));
             say(&format!("ops listening on http://{}", addresses.ops));
@@ -40,6 +45,21 @@ impl Serve {
             Ok(ExitCode::SUCCESS)
         })
     }
+}
+
+/// Reads prices, plans and the envelope again at SIGHUP.
+fn reload_on_signal(reloader: &Reloader, shutdown: &Shutdown) -> Result<(), Failure> {
+    let mut hang_up = signal(SignalKind::hangup()).map_err(|error| Failure::Other(anyhow::Error::new(error)))?;
+    let (reloader, stopping) = (reloader.clone(), shutdown.clone());
+    shutdown.spawn(async move {
+        loop {
+            tokio::select! {
+                _ = hang_up.recv() => reloader.ask(),
+                () = stopping.begun() => return,
+            }
+        }
+    });
+    Ok(())
 }
 
 /// Begins the shutdown at SIGTERM or SIGINT.

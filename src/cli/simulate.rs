@@ -41,6 +41,9 @@ pub(super) struct Simulate {
     /// Mistral: give its 422 in turn in each of the three shapes that were seen.
     #[arg(long)]
     varied_refusals: bool,
+    /// Remember each call (the caller's request id, model, bill) and serve the list at /simulator/calls.
+    #[arg(long)]
+    record_calls: bool,
     /// No waiting at all.
     #[arg(long)]
     fast: bool,
@@ -65,6 +68,7 @@ impl Simulate {
         settings.error_rate = self.error_rate;
         settings.hang_rate = self.hang_rate;
         settings.varied_refusals = self.varied_refusals;
+        settings.record_calls = self.record_calls;
         if let Some(median) = self.first_token_ms {
             settings.first_token.median = median;
         }

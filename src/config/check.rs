@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use data_encoding::BASE64;
 use jiff::civil::Date;
 use providers::ProviderId;
 use providers::catalogue::{Catalogue, MISTRAL_TOML, OPENAI_TOML, Operation, ProviderCatalogue};
@@ -14,9 +15,10 @@ use providers::exchange::ExchangeRates;
 use providers::money::parse_decimal;
 use providers::transport::{BreakerSettings, Deadlines, TransportSettings};
 
-use super::raw::{RawConfig, RawMoney, RawPlan, RawProvider, RawRoute, RawServer, RawUpstream};
+use super::raw::{RawAlerts, RawConfig, RawMoney, RawPlan, RawProvider, RawRoute, RawServer, RawUpstream};
 use super::{
-    Config, EXCHANGE_RATES_TOML, Plan, ProviderConfig, RouteConfig, ServerConfig, TargetConfig, UpstreamConfig,
+    AlertConfig, Config, EXCHANGE_RATES_TOML, Plan, ProviderConfig, RouteConfig, ServerConfig, TargetConfig,
+    UpstreamConfig, WebhookConfig,
 };
 use crate::clock::Clock;
 use crate::ledger::SqliteSettings;
@@ -24,6 +26,9 @@ use crate::quota::{Allowance, Calendar, Envelope, Rate};
 
 /// How long before a model is switched off a route that uses it is warned about.
 const RETIREMENT_WARNING_DAYS: i64 = 60;
+
+/// Shortest key of a webhook's signature, in bytes (Standard Webhooks: 24 to 64).
+const SHORTEST_WEBHOOK_KEY: usize = 24;
 
 /// Collects mistakes; each check gives a usable value or nothing.
 struct Checker<'a> {
@@ -82,6 +87,7 @@ pub(super) fn check(raw: RawConfig, base: &Path, mistakes: &mut Vec<String>) -> 
     let calendar = checker.keep("town.timezone", Calendar::new(&raw.town.timezone));
     let month = checker.euros("town.euros_per_month", &raw.town.euros_per_month);
     let year = checker.euros("town.euros_per_year", &raw.town.euros_per_year);
+    let alerts = alerts(&mut checker, raw.alerts);
     let upstream = upstream(&mut checker, &raw.upstream);
     let (providers, catalogue) = check_providers(&mut checker, raw.providers);
     let routes = routes(&mut checker, raw.routes, &catalogue);
@@ -112,6 +118,7 @@ pub(super) fn check(raw: RawConfig, base: &Path, mistakes: &mut Vec<String>) -> 
         exchange_rates: exchange_rates?,
         calendar: calendar?,
         envelope: Envelope { euro_nanos_per_month: month?, euro_nanos_per_year: year? },
+        alerts: alerts?,
         upstream,
         catalogue: Arc::new(catalogue),
         providers,
@@ -183,6 +190,44 @@ fn exchange_rates(checker: &mut Checker<'_>, raw: &RawMoney) -> Option<Arc<Excha
         }
     }
     Some(Arc::new(rates))
+}
+
+fn alerts(checker: &mut Checker<'_>, raw: RawAlerts) -> Option<AlertConfig> {
+    let floor = checker.euros("alerts.hourly_floor_euros", &raw.hourly_floor_euros);
+    if raw.envelope_percent.iter().any(|percent| !(1..=100).contains(percent)) {
+        checker.mistake("alerts.envelope_percent", "each must be between 1 and 100");
+    }
+    let webhook = match (raw.webhook_url.is_empty(), raw.webhook_secret.is_empty()) {
+        (true, true) => None,
+        (false, false) => webhook(checker, raw.webhook_url, &raw.webhook_secret),
+        _ => {
+            checker.mistake("alerts.webhook_url", "needs webhook_secret beside it, and the other way round");
+            None
+        }
+    };
+    Some(AlertConfig {
+        envelope_percent: raw.envelope_percent,
+        hourly_factor: raw.hourly_factor,
+        hourly_floor_euro_nanos: floor?,
+        interval: checker.positive("alerts.check_seconds", raw.check_seconds),
+        webhook,
+    })
+}
+
+fn webhook(checker: &mut Checker<'_>, url: String, secret: &str) -> Option<WebhookConfig> {
+    if !(url.starts_with("http://") || url.starts_with("https://")) {
+        checker.mistake("alerts.webhook_url", "must be an http address");
+    }
+    let key = secret.strip_prefix("whsec_").unwrap_or(secret);
+    let long_enough = BASE64.decode(key.as_bytes()).is_ok_and(|key| key.len() >= SHORTEST_WEBHOOK_KEY);
+    if !long_enough {
+        // The secret itself is not repeated.
+        checker.mistake(
+            "alerts.webhook_secret",
+            "must be at least 24 random bytes in base64, such as `openssl rand -base64 32` prints",
+        );
+    }
+    long_enough.then(|| WebhookConfig { url: url.into(), secret: key.to_owned().into() })
 }
 
 fn upstream(checker: &mut Checker<'_>, raw: &RawUpstream) -> UpstreamConfig {

@@ -16,6 +16,7 @@ pub(super) struct RawConfig {
     pub(super) identity: RawIdentity,
     pub(super) money: RawMoney,
     pub(super) town: RawTown,
+    pub(super) alerts: RawAlerts,
     pub(super) upstream: RawUpstream,
     pub(super) telemetry: RawTelemetry,
     pub(super) providers: BTreeMap<String, RawProvider>,
@@ -71,6 +72,16 @@ pub(super) struct RawTown {
     pub(super) timezone: String,
     pub(super) euros_per_month: String,
     pub(super) euros_per_year: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct RawAlerts {
+    pub(super) envelope_percent: Vec<u32>,
+    pub(super) hourly_factor: u32,
+    pub(super) hourly_floor_euros: String,
+    pub(super) check_seconds: u64,
+    pub(super) webhook_url: String,
+    pub(super) webhook_secret: String,
 }
 
 #[derive(Deserialize)]

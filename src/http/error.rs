@@ -13,7 +13,7 @@ use providers::money::format_nanos;
 use serde_json::json;
 
 use crate::identity::IdentityError;
-use crate::ledger::StoreError;
+use crate::ledger::{Stop, StopScope, StoreError};
 use crate::pipeline::PipelineError;
 use crate::quota::{Calendar, Limit, RateRefusal, Refusal};
 
@@ -145,6 +145,7 @@ impl ApiError {
             }
             PipelineError::Rate(refusal) => Self::from_rate(refusal),
             PipelineError::Quota(refusal) => Self::from_refusal(&refusal, calendar),
+            PipelineError::Stopped(stop) => Self::stopped(&stop),
             PipelineError::Store(error) => error.into(),
             PipelineError::Provider { error, .. } => Self::from_provider(*error),
             PipelineError::ShuttingDown => {
@@ -157,6 +158,21 @@ impl ApiError {
                 Self::internal()
             }
         }
+    }
+
+    fn stopped(stop: &Stop) -> Self {
+        let text = match stop.scope {
+            StopScope::Town => {
+                "La mairie a suspendu le service ; aucune question n'est transmise. (The town has stopped the service.)"
+            }
+            StopScope::Plan => {
+                "La mairie a suspendu le service pour votre formule. (The town has stopped the service for your plan.)"
+            }
+            StopScope::Provider => {
+                "La mairie a suspendu ce fournisseur ; choisissez un autre modèle, ou « auto ». (The town has stopped this vendor; choose another model.)"
+            }
+        };
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", Some("service_stopped"), text).never_retry()
     }
 
     fn from_rate(refusal: RateRefusal) -> Self {

@@ -1,13 +1,17 @@
-//! `/admin/v1/*`: figures for the mairie, behind a token. Aggregates only: there is no view of a resident.
+//! `/admin/v1/*`: figures and the stop switch for the mairie, behind a token. Aggregates only: there is no view of a resident.
 
+use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{ApiError, AppState};
+use crate::ledger::{Stop, StopScope};
 use crate::report::{self, Period};
 
 #[derive(Deserialize)]
@@ -32,11 +36,67 @@ pub(super) async fn report(
         .map_err(ApiError::bad_request)?;
     let ledger = state.ledger.clone();
     let limit = state.total_limit.as_secs();
-    // Reads a file: not on a thread that carries streams.
-    let report = tokio::task::spawn_blocking(move || report::build(&ledger, &period, limit, now))
-        .await
-        .map_err(|_| ApiError::overloaded())??;
+    let report = blocking(move || report::build(&ledger, &period, limit, now)).await??;
     Ok(([(header::CONTENT_TYPE, "application/json")], report.to_json()).into_response())
+}
+
+/// What is stopped, as JSON.
+pub(super) async fn stops(State(state): State<AppState>, headers: HeaderMap) -> Result<Response, ApiError> {
+    authorize(&state, &headers)?;
+    Ok(Json(json!({"object": "list", "data": state.ledger.stops()?.0})).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StopRequest {
+    scope: StopScope,
+    #[serde(default)]
+    name: String,
+    stopped: bool,
+    by: String,
+    #[serde(default)]
+    reason: String,
+}
+
+/// Stops the town, a vendor or a plan, or lets it go on, at once:
+/// `{"scope": "provider", "name": "openai", "stopped": true, "by": "Claire", "reason": "…"}`.
+pub(super) async fn set_stop(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    authorize(&state, &headers)?;
+    let asked: StopRequest = serde_json::from_slice(&body).map_err(|error| {
+        let example = r#"{"scope": "provider", "name": "openai", "stopped": true, "by": "Claire", "reason": "why"}"#;
+        ApiError::bad_request(format!("A stop looks like {example}: {error}."))
+    })?;
+    let StopRequest { scope, name, stopped, by, reason } = asked;
+    if (scope == StopScope::Town) != name.is_empty() || by.is_empty() {
+        return Err(ApiError::bad_request(
+            "A vendor or plan needs its `name`, the town has none; `by` says who you are.",
+        ));
+    }
+    let known = state.pipeline.knows(scope, &name);
+    if stopped && !known {
+        return Err(ApiError::bad_request(format!("There is no {} `{name}`.", scope.as_str())));
+    }
+    let (ledger, stop) = (state.ledger.clone(), Stop { scope, name, since: state.clock.now(), reason });
+    let changed = blocking(move || ledger.set_stop(&stop, stopped, &by)).await??;
+    Ok(Json(json!({"changed": changed, "data": state.ledger.stops()?.0})).into_response())
+}
+
+/// Who changed what and when, oldest first, as JSON.
+pub(super) async fn changes(State(state): State<AppState>, headers: HeaderMap) -> Result<Response, ApiError> {
+    authorize(&state, &headers)?;
+    let ledger = state.ledger.clone();
+    let changes = blocking(move || ledger.changes()).await??;
+    let numbered = changes.into_iter().map(|(seq, change)| json!({"seq": seq, "change": change}));
+    Ok(Json(json!({"object": "list", "data": numbered.collect::<Vec<_>>()})).into_response())
+}
+
+/// Work on a file: not on a thread that carries streams.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| ApiError::overloaded())
 }
 
 fn authorize(state: &AppState, headers: &HeaderMap) -> Result<(), ApiError> {

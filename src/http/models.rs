@@ -119,7 +119,7 @@ impl From<Offer<'_>> for ModelObject {
         (status = 401, description = "The key is missing, wrong or revoked", body = openapi::ErrorBody)
     ))]
 pub(super) async fn list_models(State(state): State<AppState>, who: Authenticated) -> Json<ModelList> {
-    let data = state.pipeline.offered(who.plan()).into_iter().map(ModelObject::from).collect();
+    let data = state.pipeline.offered(&who).into_iter().map(ModelObject::from).collect();
     Json(ModelList { object: "list", data })
 }
 
@@ -136,7 +136,7 @@ pub(super) async fn get_model(
     who: Authenticated,
     Path(id): Path<String>,
 ) -> Result<Json<ModelObject>, ApiError> {
-    let offers = state.pipeline.offered(who.plan());
+    let offers = state.pipeline.offered(&who);
     let named = |offer: &Offer<'_>| offer.id == id || id.split_once('/') == Some((offer.owner, offer.id));
     let offer = offers.into_iter().find(named).ok_or_else(|| ApiError::model_not_found(&id))?;
     Ok(Json(ModelObject { id, ..offer.into() }))

@@ -1,15 +1,12 @@
 //! From `Authorization: Bearer psk-…` to [`Authenticated`].
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
 use super::{ApiKey, Authenticated};
-use crate::config::Plan;
 use crate::ledger::{Ledger, StoreError};
+use crate::terms::CurrentTerms;
 
 /// Why nobody was recognised.
 #[derive(Debug, thiserror::Error)]
@@ -32,13 +29,13 @@ pub enum IdentityError {
 #[derive(Clone, Debug)]
 pub struct Directory {
     ledger: Ledger,
-    plans: Arc<BTreeMap<String, Arc<Plan>>>,
+    terms: CurrentTerms,
 }
 
 impl Directory {
-    /// A directory over the ledger's keys and the configured plans.
-    pub fn new(ledger: Ledger, plans: BTreeMap<String, Arc<Plan>>) -> Self {
-        Self { ledger, plans: Arc::new(plans) }
+    /// A directory over the ledger's keys and the plans in force.
+    pub fn new(ledger: Ledger, terms: CurrentTerms) -> Self {
+        Self { ledger, terms }
     }
 
     /// Recognises a key. The store is asked every time, so a key revoked a moment ago is refused.
@@ -50,8 +47,9 @@ impl Directory {
         if record.revoked_at.is_some() || record.suspended_at.is_some() {
             return Err(IdentityError::Invalid);
         }
-        let plan = self.plans.get(&record.plan).cloned().ok_or(IdentityError::UnknownPlan(record.plan))?;
-        Ok(Authenticated { resident: record.resident, key_id: record.key_id, plan })
+        let terms = self.terms.get();
+        let plan = terms.plans.get(&record.plan).cloned().ok_or(IdentityError::UnknownPlan(record.plan))?;
+        Ok(Authenticated { resident: record.resident, key_id: record.key_id, plan, terms })
     }
 }
 

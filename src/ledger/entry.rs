@@ -207,6 +207,14 @@ pub struct Entry {
     pub length_class: LengthClass,
 }
 
+impl Entry {
+    /// The model by the name of its price row: one name for a model, whatever alias it was asked by.
+    pub fn priced_model(&self) -> &str {
+        let row = self.price_row.rsplit_once('@').map_or(self.price_row.as_str(), |(row, _)| row);
+        row.split_once('/').map_or(&*self.sent_model, |(_, model)| model)
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod samples {
     use providers::usage::{ToolCalls, Usage};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Entry;
+use super::{Entry, Stop};
 use crate::quota::{Allowance, Envelope, Refusal, Windows};
 
 /// The most a call can use.
@@ -59,8 +59,10 @@ pub struct ReservationRequest {
 pub enum Decision {
     /// The ceiling is held, durably.
     Held(Reservation),
-    /// Nothing is held.
+    /// Nothing is held: a limit would be passed.
     Refused(Refusal),
+    /// Nothing is held: the town, the vendor or the plan is stopped.
+    Stopped(Stop),
 }
 
 /// An open hold. Resolved by value, so that it cannot be resolved twice; forgetting it is an alarm and the sweeper's

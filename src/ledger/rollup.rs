@@ -10,7 +10,7 @@ use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
 use providers::money::Currency;
 use serde::{Deserialize, Serialize};
 
-use super::{Assignment, Entry, Outcome, StoreError};
+use super::{Assignment, Entry, Outcome, Record, StoreError};
 
 /// Longest time kept apart, in microseconds: one hour.
 const LONGEST: u64 = 3_600_000_000;
@@ -30,13 +30,20 @@ pub struct RollupKey {
 }
 
 impl RollupKey {
-    /// The aggregate an entry belongs to.
-    pub fn of(entry: &Entry) -> Self {
-        Self {
-            day: entry.day.clone(),
-            provider: entry.provider.clone(),
-            // One model under one name: the price row names the model behind an alias.
-            model: entry.price_row.split(['/', '@']).nth(1).unwrap_or(&entry.sent_model).to_owned(),
+    /// The aggregate a record belongs to; a change of the terms belongs to none.
+    pub fn of(record: &Record) -> Option<Self> {
+        match record {
+            Record::Attempt(entry) => Some(Self {
+                day: entry.day.clone(),
+                provider: entry.provider.clone(),
+                model: entry.priced_model().to_owned(),
+            }),
+            Record::Adjustment(adjustment) => Some(Self {
+                day: adjustment.day.clone(),
+                provider: adjustment.provider.clone(),
+                model: adjustment.model.clone(),
+            }),
+            Record::Change(_) => None,
         }
     }
 }
@@ -68,6 +75,8 @@ pub struct Figures {
     pub costed: u64,
     /// What was charged beyond exact costs, in nano-euros: interrupted and unknown calls at their upper bound.
     pub charged_uncertain_euro_nanos: i64,
+    /// Nano-euros that adjustments added to what was charged; negative for what they gave back.
+    pub adjusted_euro_nanos: i64,
     /// Input tokens of completed answers.
     pub input_tokens: u64,
     /// Output tokens of completed answers, reasoning included.
@@ -151,8 +160,16 @@ pub struct Rollup {
 }
 
 impl Rollup {
-    /// Adds one entry.
-    pub fn add(&mut self, entry: &Entry) {
+    /// Adds one record.
+    pub fn add(&mut self, record: &Record) {
+        match record {
+            Record::Attempt(entry) => self.add_attempt(entry),
+            Record::Adjustment(adjustment) => self.figures.adjusted_euro_nanos += adjustment.charged.euro_nanos,
+            Record::Change(_) => {}
+        }
+    }
+
+    fn add_attempt(&mut self, entry: &Entry) {
         self.count(entry);
         if entry.outcome != Outcome::Completed {
             return;
@@ -238,6 +255,7 @@ impl Rollup {
         sum.cost_euro_nanos += figures.cost_euro_nanos;
         sum.costed += figures.costed;
         sum.charged_uncertain_euro_nanos += figures.charged_uncertain_euro_nanos;
+        sum.adjusted_euro_nanos += figures.adjusted_euro_nanos;
         sum.input_tokens += figures.input_tokens;
         sum.output_tokens += figures.output_tokens;
         sum.output_chars += figures.output_chars;

@@ -4,8 +4,11 @@
 
 mod accounts;
 mod batch;
+mod control;
 mod keys;
+mod memory;
 mod read;
+mod trouble;
 mod verify;
 mod writer;
 
@@ -19,8 +22,8 @@ use rusqlite::{Connection, OpenFlags};
 use rusqlite_migration::{M, Migrations};
 
 use super::{
-    Decision, Entry, KeyRecord, NewKey, ReportData, ReservationRequest, ResidentUse, Settlement, StoreError,
-    StoreGauges, Verification,
+    Alert, ChainHead, Change, Decision, KeyRecord, NewKey, Record, ReportData, ReservationRequest, ResidentUse,
+    Settlement, Stop, Stops, StoreError, StoreGauges, Totals, TownSpend, Verification,
 };
 use crate::quota::Windows;
 use writer::WriterHandle;
@@ -52,7 +55,8 @@ pub struct SqliteSettings {
 const READERS: usize = 4;
 /// How long a statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
-const MIGRATIONS: &[&str] = &[include_str!("migrations/sqlite/0001_ledger.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/sqlite/0001_ledger.sql"), include_str!("migrations/sqlite/0002_control.sql")];
 
 /// A SQLite ledger, cheap to clone.
 #[derive(Clone, Debug)]
@@ -64,26 +68,61 @@ pub struct SqliteStore {
     path: Arc<PathBuf>,
 }
 
+/// How the writer's connection is made, at the start and after trouble.
+#[derive(Debug)]
+struct Connector {
+    path: PathBuf,
+    durability: Durability,
+}
+
+impl Connector {
+    fn connect(&self) -> Result<Connection, StoreError> {
+        self.set_up(connect(&self.path)?)
+    }
+
+    /// A connection to the file that was there: one that has gone must not be made anew, with empty counters.
+    fn connect_again(&self) -> Result<Connection, StoreError> {
+        self.set_up(connect_to_existing(&self.path)?)
+    }
+
+    fn set_up(&self, connection: Connection) -> Result<Connection, StoreError> {
+        let level = match self.durability {
+            Durability::Full => "FULL",
+            Durability::Normal => "NORMAL",
+        };
+        connection.pragma_update(None, "synchronous", level).map_err(|error| unavailable(&error))?;
+        Ok(connection)
+    }
+}
+
 #[derive(Debug)]
 struct Readers {
+    path: PathBuf,
     connections: Vec<Mutex<Connection>>,
 }
 
 impl Readers {
     fn open(path: &Path) -> Result<Self, StoreError> {
         let connections = std::iter::repeat_with(|| connect(path).map(Mutex::new)).take(READERS);
-        Ok(Self { connections: connections.collect::<Result<_, _>>()? })
+        Ok(Self { path: path.to_owned(), connections: connections.collect::<Result<_, _>>()? })
     }
 
     /// Runs `query` on a free connection, or waits for the first.
     fn with<T>(&self, query: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>) -> Result<T, StoreError> {
         let free = self.connections.iter().find_map(|connection| connection.try_lock().ok());
-        let guard = match (free, self.connections.first()) {
+        let mut guard = match (free, self.connections.first()) {
             (Some(guard), _) => guard,
             (None, Some(first)) => first.lock().unwrap_or_else(PoisonError::into_inner),
             (None, None) => return Err(StoreError::Unavailable("no connection".to_owned())),
         };
-        query(&guard).map_err(|error| unavailable(&error))
+        query(&guard).map_err(|error| {
+            if trouble::wants_new_connection(&error)
+                && let Ok(fresh) = connect_to_existing(&self.path)
+            {
+                *guard = fresh;
+            }
+            unavailable(&error)
+        })
     }
 }
 
@@ -92,7 +131,15 @@ fn unavailable(error: &rusqlite::Error) -> StoreError {
 }
 
 fn connect(path: &Path) -> Result<Connection, StoreError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    open_file(path, OpenFlags::SQLITE_OPEN_CREATE)
+}
+
+fn connect_to_existing(path: &Path) -> Result<Connection, StoreError> {
+    open_file(path, OpenFlags::empty())
+}
+
+fn open_file(path: &Path, more: OpenFlags) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more;
     let open = || {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -131,15 +178,10 @@ impl SqliteStore {
                 .map_err(|error| StoreError::Unavailable(format!("{}: {error}", folder.display())))?;
         }
         let lock = lock(&settings.path)?;
-        let mut connection = connect(&settings.path)?;
-        migrate(&mut connection)?;
-        let level = match settings.durability {
-            Durability::Full => "FULL",
-            Durability::Normal => "NORMAL",
-        };
-        connection.pragma_update(None, "synchronous", level).map_err(|error| unavailable(&error))?;
+        migrate(&mut connect(&settings.path)?)?;
         let readers = Arc::new(Readers::open(&settings.path)?);
-        let writer = WriterHandle::start(connection, lock, settings.queue, settings.batch)?;
+        let connector = Connector { path: settings.path.clone(), durability: settings.durability };
+        let writer = WriterHandle::start(connector, lock, settings.queue, settings.batch)?;
         Ok(Self { readers, writer: Some(writer), path: Arc::new(settings.path.clone()) })
     }
 
@@ -203,12 +245,68 @@ impl SqliteStore {
         read::report_data(&connect(&self.path)?, from, to)
     }
 
-    pub(super) fn visit_entries(&self, visit: &mut dyn FnMut(u64, Entry)) -> Result<(), StoreError> {
-        read::visit_entries(&connect(&self.path)?, visit)
+    pub(super) fn visit_records(&self, visit: &mut dyn FnMut(u64, Record)) -> Result<(), StoreError> {
+        read::visit_records(&connect(&self.path)?, visit)
     }
 
-    pub(super) fn verify(&self) -> Result<Verification, StoreError> {
-        verify::verify(&connect(&self.path)?)
+    pub(super) fn record(&self, seq: u64) -> Result<Option<Record>, StoreError> {
+        read::record(&connect(&self.path)?, seq)
+    }
+
+    pub(super) fn adjusted(&self, seq: u64) -> Result<Totals, StoreError> {
+        control::adjusted(&connect(&self.path)?, seq)
+    }
+
+    pub(super) fn changes(&self) -> Result<Vec<(u64, Change)>, StoreError> {
+        control::changes(&connect(&self.path)?)
+    }
+
+    pub(super) fn append(&self, record: &Record) -> Result<u64, StoreError> {
+        control::append(&mut connect(&self.path)?, record)
+    }
+
+    pub(super) fn note(&self, key: &str) -> Result<Option<String>, StoreError> {
+        self.readers.with(|connection| read::meta(connection, key))
+    }
+
+    pub(super) fn append_with_notes(&self, change: Change, notes: &[(&str, &str)]) -> Result<u64, StoreError> {
+        control::append_with_notes(&mut connect(&self.path)?, change, notes)
+    }
+
+    pub(super) fn stops(&self) -> Result<Stops, StoreError> {
+        self.readers.with(control::stops)
+    }
+
+    pub(super) fn set_stop(&self, stop: &Stop, stopped: bool, actor: &str) -> Result<bool, StoreError> {
+        control::set_stop(&mut connect(&self.path)?, stop, stopped, actor)
+    }
+
+    pub(super) fn town_spend(&self, windows: &Windows, hours: &[Timestamp]) -> Result<TownSpend, StoreError> {
+        self.readers.with(|connection| control::town_spend(connection, windows, hours))
+    }
+
+    pub(super) fn raise_alert(&self, alert: &Alert) -> Result<bool, StoreError> {
+        control::raise_alert(&connect(&self.path)?, alert).map_err(|error| unavailable(&error))
+    }
+
+    pub(super) fn undelivered_alerts(&self) -> Result<Vec<Alert>, StoreError> {
+        self.readers.with(control::undelivered_alerts)
+    }
+
+    pub(super) fn note_delivery(&self, id: &str, delivered_at: Option<Timestamp>) -> Result<(), StoreError> {
+        control::note_delivery(&connect(&self.path)?, id, delivered_at).map_err(|error| unavailable(&error))
+    }
+
+    pub(super) fn verify(
+        &self,
+        noted: Option<ChainHead>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Verification, StoreError> {
+        verify::verify(&connect(&self.path)?, noted, progress)
+    }
+
+    pub(super) fn chain_head(&self) -> Result<ChainHead, StoreError> {
+        self.readers.with(read::chain_head)
     }
 
     pub(super) fn is_simulated(&self) -> Result<Option<bool>, StoreError> {

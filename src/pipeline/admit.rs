@@ -22,14 +22,14 @@ pub struct Admitted {
 
 pub(super) async fn admit(pipeline: &Pipeline, routed: Routed, received: Tick) -> Result<Admitted, PipelineError> {
     let plan = routed.who.plan();
-    let guard = pipeline.rates.get(&plan.name).ok_or(PipelineError::Internal("a plan has no rate guard"))?;
+    let guard = routed.who.terms().rate_guard(&plan.name).ok_or(PipelineError::Internal("a plan has no rate guard"))?;
     let (rate, permit) = guard.enter(routed.who.resident()).map_err(PipelineError::Rate)?;
     let deadline = Instant::now() + pipeline.total;
     let entry = settle::unknown_entry(pipeline, &routed)?;
     let request = ReservationRequest {
         ceiling: routed.ceiling,
         allowance: plan.allowance,
-        envelope: pipeline.envelope,
+        envelope: routed.who.terms().envelope,
         windows: routed.windows.clone(),
         now: routed.received_at,
         lease: pipeline.lease,
@@ -46,5 +46,6 @@ pub(super) async fn admit(pipeline: &Pipeline, routed: Routed, received: Tick) -
             Ok(Admitted { routed, reservation, permit, standing, received, deadline })
         }
         Decision::Refused(refusal) => Err(PipelineError::Quota(refusal)),
+        Decision::Stopped(stop) => Err(PipelineError::Stopped(stop)),
     }
 }

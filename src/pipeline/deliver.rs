@@ -4,7 +4,6 @@
 //! leaves, the vendor's stream is read on (bounded in time and number) to learn the exact usage.
 
 use bytes::Bytes;
-use providers::error::{ErrorKind, ProviderError};
 use providers::stream::{AnswerStream, Piece};
 use tokio::sync::{mpsc, oneshot};
 
@@ -15,6 +14,10 @@ use crate::telemetry::metrics;
 
 /// Frames on their way to the client.
 const CHANNEL_FRAMES: usize = 32;
+/// Why an answer was not read on after its client had left: too many were being read on already.
+const DRAIN_REFUSED: &str = "drain_refused";
+/// Why it was not read on to its end: it went on for longer than `upstream.drain_seconds`.
+const DRAIN_BOUND: &str = "drain_bound";
 
 type Head = oneshot::Sender<Result<Answered, PipelineError>>;
 
@@ -47,7 +50,7 @@ pub(super) async fn deliver(pipeline: &Pipeline, dispatched: Dispatched, head: H
             drop(head.send(Ok(Answered { origin, standing, delivery: Delivery::Stream(body) })));
             let mut open = Open { admitted, attempt, earlier };
             let (stream, ending) = pump(pipeline, &mut open, *stream, first, &frames).await;
-            let _settled = open.settle(pipeline, ending.with(stream.facts())).await;
+            let _settled = open.settle(pipeline, ending.with(&stream)).await;
             // The channel closes only now: when the body has ended, the call is in the books.
             drop(frames);
         }
@@ -56,17 +59,34 @@ pub(super) async fn deliver(pipeline: &Pipeline, dispatched: Dispatched, head: H
 
 /// How the pumping ended, before the facts are put to it.
 enum Pumped {
-    Complete { client_left: bool },
-    Broken { error: ProviderError, client_left: bool },
+    Complete {
+        client_left: bool,
+    },
+    /// With what went wrong, as the ledger and the metrics call it.
+    Broken {
+        error_type: &'static str,
+        client_left: bool,
+    },
 }
 
 impl Pumped {
-    fn with(self, facts: &providers::stream::AnswerFacts) -> Ending<'_> {
+    fn with(self, stream: &AnswerStream) -> Ending<'_> {
+        let facts = stream.facts();
         match self {
-            Self::Complete { client_left } => Ending::Streamed { facts, client_left },
-            Self::Broken { error, client_left } => Ending::Broken { facts, error, client_left },
+            Self::Complete { client_left } => Ending::Streamed { facts, client_left, error_type: None },
+            // What broke came after the last word and the usage: the answer is whole, and so is its price.
+            Self::Broken { error_type, client_left } if has_final_usage(stream) => {
+                Ending::Streamed { facts, client_left, error_type: Some(error_type) }
+            }
+            Self::Broken { error_type, client_left } => Ending::Broken { facts, error_type, client_left },
         }
     }
+}
+
+/// True once nothing can change the usage any more: the vendor has said how every choice ended, and what it used.
+/// A usage seen before that may be one that still grows.
+fn has_final_usage(stream: &AnswerStream) -> bool {
+    stream.is_complete() && stream.facts().usage.is_some()
 }
 
 async fn pump(
@@ -99,7 +119,7 @@ async fn pump(
             Err(error) => {
                 // The status is long gone: the error goes as an event, and the stream ends as clients expect.
                 let client_left = !hand_over(open, frames, stream.failure_frame(&error)).await;
-                return (stream, Pumped::Broken { error, client_left });
+                return (stream, Pumped::Broken { error_type: error.kind.label(), client_left });
             }
         }
     }
@@ -119,14 +139,14 @@ fn note(pipeline: &Pipeline, open: &mut Open, piece: &Piece) {
 
 /// Reads the vendor's stream to its end for the sake of its usage, within the bounds.
 async fn drain(pipeline: &Pipeline, open: &mut Open, mut stream: AnswerStream) -> (AnswerStream, Pumped) {
-    let broken = |kind, text| Pumped::Broken { error: ProviderError::new(kind, text), client_left: true };
-    if stream.is_complete() && stream.facts().usage.is_some() {
+    let broken = |error_type| Pumped::Broken { error_type, client_left: true };
+    if has_final_usage(&stream) {
         // Clients leave right after the last event; that is no interruption.
         return (stream, Pumped::Complete { client_left: false });
     }
     let Ok(_permit) = pipeline.drains.try_acquire() else {
         metrics().drains.with_label_values(&["refused"]).inc();
-        return (stream, broken(ErrorKind::Cut, "The client left and too many answers are being read on."));
+        return (stream, broken(DRAIN_REFUSED));
     };
     let read = async {
         loop {
@@ -140,8 +160,8 @@ async fn drain(pipeline: &Pipeline, open: &mut Open, mut stream: AnswerStream) -
     let outcome = tokio::time::timeout(pipeline.drain, read).await;
     let (label, pumped) = match outcome {
         Ok(Ok(())) => ("completed", Pumped::Complete { client_left: true }),
-        Ok(Err(error)) => ("failed", Pumped::Broken { error, client_left: true }),
-        Err(_) => ("bound", broken(ErrorKind::TotalTimeout, "The client left and the answer went on for too long.")),
+        Ok(Err(error)) => ("failed", broken(error.kind.label())),
+        Err(_) => ("bound", broken(DRAIN_BOUND)),
     };
     metrics().drains.with_label_values(&[label]).inc();
     (stream, pumped)

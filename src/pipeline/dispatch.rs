@@ -45,6 +45,11 @@ pub(super) async fn dispatch(pipeline: &Pipeline, mut admitted: Admitted) -> Res
     while let Some(Call { leg, encoded }) = calls.next() {
         let mut pause = FIRST_PAUSE;
         for try_number in 1.. {
+            if number > 0
+                && let Err(error) = still_open(pipeline, &admitted, &leg)
+            {
+                return Err(Failed::without_attempt(admitted, earlier, error));
+            }
             number += 1;
             let mut attempt = Attempt {
                 number,
@@ -82,6 +87,13 @@ pub(super) async fn dispatch(pipeline: &Pipeline, mut admitted: Admitted) -> Res
         assignment = Assignment::Fallback;
     }
     Err(Failed::without_attempt(admitted, earlier, PipelineError::Internal("a routed request has no target")))
+}
+
+/// Admission was before the first attempt: what was stopped since gets no second one.
+fn still_open(pipeline: &Pipeline, admitted: &Admitted, leg: &Leg) -> Result<(), PipelineError> {
+    let stops = pipeline.ledger.stops()?;
+    let checked = stops.check_plan(&admitted.routed.who.plan().name);
+    checked.and_then(|()| stops.check_provider(leg.provider.as_str())).map_err(PipelineError::Stopped)
 }
 
 fn may_retry(pipeline: &Pipeline, leg: &Leg, error: &ProviderError, try_number: u32) -> bool {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use providers::ProviderId;
-use providers::catalogue::{Host, Model, Operation, PriceRow, Resolved};
+use providers::catalogue::{Host, Model, Operation, PriceRow, ProviderCatalogue, Resolved};
 use providers::exchange::ExchangeRate;
 use providers::money::Money;
 use providers::request::ApiRequest;
@@ -18,14 +18,17 @@ use providers::upstream::{CallContext, Encoded, encode};
 use super::{Offer, Pipeline, PipelineError, ROUTES_OWNER};
 use crate::config::{Plan, Residency, RouteConfig};
 use crate::identity::Authenticated;
-use crate::ledger::{Assignment, Ceiling, LengthClass};
+use crate::ledger::{Assignment, Ceiling, LengthClass, Stops};
 use crate::quota::Windows;
+use crate::terms::Terms;
 
 /// Everything about calling one vendor for this request.
 #[derive(Clone, Debug)]
 pub struct Leg {
     pub(super) provider: ProviderId,
     pub(super) account: Option<String>,
+    /// The vendor's models and prices, as they were when the request came in.
+    pub(super) catalogue: Arc<ProviderCatalogue>,
     pub(super) model: Arc<Model>,
     pub(super) sent_id: Arc<str>,
     pub(super) host: Host,
@@ -94,6 +97,8 @@ const PPM: u128 = 1_000_000;
 /// What a call is made of, beside the model.
 struct Wanted<'a> {
     pipeline: &'a Pipeline,
+    terms: &'a Terms,
+    stops: &'a Stops,
     request: &'a ApiRequest,
     /// The model or route asked for, for what is said to the client.
     model: &'a str,
@@ -114,16 +119,28 @@ pub(super) fn route(
     let windows = pipeline.calendar.windows(received_at);
     let today = received_at.to_zoned_datetime(TimeZone::UTC).date();
     let plan = Arc::clone(who.plan());
+    let terms = Arc::clone(who.terms());
+    let stops = pipeline.ledger.stops()?;
+    stops.check_plan(&plan.name).map_err(PipelineError::Stopped)?;
     let allowed = |id: &str| plan.models.is_empty() || plan.models.iter().any(|model| model == id);
-    let known = |id: &&str| allowed(id) && pipeline.catalogue.resolve(id, today).is_some();
+    let known = |id: &&str| allowed(id) && terms.catalogue.resolve(id, today).is_some();
     let model = match request.model() {
         "" => request.default_models().iter().copied().find(known).unwrap_or_default().to_owned(),
         asked => asked.to_owned(),
     };
     let pseudonym = pipeline.secret.vendor_pseudonym(who.resident(), &windows.month.label);
-    let wanted =
-        Wanted { pipeline, request, model: &model, plan: &plan, today, pseudonym: &pseudonym, request_id: &request_id };
-    let named = pipeline.routes.get(&model).filter(|_| allowed(&model) && request.operation() == Operation::Chat);
+    let wanted = Wanted {
+        pipeline,
+        terms: &terms,
+        stops: &stops,
+        request,
+        model: &model,
+        plan: &plan,
+        today,
+        pseudonym: &pseudonym,
+        request_id: &request_id,
+    };
+    let named = terms.routes.get(&model).filter(|_| allowed(&model) && request.operation() == Operation::Chat);
     let (route, assignment, probability_ppm, calls) = match named {
         Some(route) => {
             let (mut calls, probability) = draw(&wanted, &who, able_calls(&wanted, route)?)?;
@@ -133,7 +150,7 @@ pub(super) fn route(
             (Some(model.clone()), Assignment::Drawn, Some(probability), calls)
         }
         None => {
-            let found = pipeline
+            let found = terms
                 .catalogue
                 .resolve(&model, today)
                 .filter(|found| allowed(&model) && found.model.operation == request.operation())
@@ -168,11 +185,11 @@ fn able_calls(wanted: &Wanted<'_>, route: &RouteConfig) -> Result<Vec<(Call, u32
     let mut calls = Vec::with_capacity(route.targets.len());
     let mut refusal = None;
     for target in &route.targets {
-        let Some(found) = wanted.pipeline.catalogue.resolve(&target.model, wanted.today) else { continue };
+        let Some(found) = wanted.terms.catalogue.resolve(&target.model, wanted.today) else { continue };
         match call(wanted, &found, residency) {
             Ok(call) => calls.push((call, target.weight)),
             Err(PipelineError::OutsideRegion(_) | PipelineError::ModelNotFound(_)) => {}
-            Err(error @ PipelineError::Invalid(_)) => refusal = refusal.or(Some(error)),
+            Err(error @ (PipelineError::Invalid(_) | PipelineError::Stopped(_))) => refusal = refusal.or(Some(error)),
             Err(error) => return Err(error),
         }
     }
@@ -183,12 +200,13 @@ fn able_calls(wanted: &Wanted<'_>, route: &RouteConfig) -> Result<Vec<(Call, u32
 }
 
 fn call(wanted: &Wanted<'_>, found: &Resolved, residency: Residency) -> Result<Call, PipelineError> {
-    let Wanted { pipeline, request, plan, today, .. } = wanted;
+    let Wanted { pipeline, terms, request, plan, today, .. } = wanted;
     let asked = || wanted.model.to_owned();
     let model = &found.model;
     if model.is_retired(*today) {
         return Err(PipelineError::ModelNotFound(asked()));
     }
+    wanted.stops.check_provider(found.provider.id.as_str()).map_err(PipelineError::Stopped)?;
     let configured = pipeline.providers.get(&found.provider.id);
     let host = configured
         .iter()
@@ -197,7 +215,7 @@ fn call(wanted: &Wanted<'_>, found: &Resolved, residency: Residency) -> Result<C
         .find(|host| residency.allows(&host.region))
         .ok_or_else(|| PipelineError::OutsideRegion(asked()))?;
     let price = model.price_at(*today).ok_or_else(|| PipelineError::Unpriced(asked()))?;
-    let rate = pipeline.exchange_rates.at(found.provider.currency, *today);
+    let rate = terms.exchange_rates.at(found.provider.currency, *today);
     let rate = rate.ok_or_else(|| PipelineError::Unpriced(asked()))?;
     let max_output_tokens = request
         .max_output_tokens()
@@ -227,6 +245,7 @@ fn call(wanted: &Wanted<'_>, found: &Resolved, residency: Residency) -> Result<C
     let leg = Leg {
         provider: found.provider.id.clone(),
         account: configured.and_then(|provider| provider.account.clone()),
+        catalogue: Arc::clone(&found.provider),
         model: Arc::clone(model),
         sent_id: Arc::clone(&found.sent_id),
         host: host.clone(),
@@ -277,15 +296,16 @@ fn pick(hash: &[u8; 32], weights: impl Iterator<Item = u32>, total: u128) -> usi
     last
 }
 
-pub(super) fn offered<'a>(pipeline: &'a Pipeline, plan: &'a Plan) -> Vec<Offer<'a>> {
-    let today = pipeline.clock.now().to_zoned_datetime(TimeZone::UTC).date();
+pub(super) fn offered(who: &Authenticated, now: Timestamp) -> Vec<Offer<'_>> {
+    let (terms, plan) = (who.terms(), who.plan());
+    let today = now.to_zoned_datetime(TimeZone::UTC).date();
     let allowed = |id: &str| plan.models.is_empty() || plan.models.iter().any(|model| model == id);
     let reached = |route: &RouteConfig| {
-        let found = route.targets.iter().filter_map(|target| pipeline.catalogue.resolve(&target.model, today));
+        let found = route.targets.iter().filter_map(|target| terms.catalogue.resolve(&target.model, today));
         found.map(|found| found.model).collect()
     };
-    let routes = pipeline.routes.iter().map(|(id, route)| Offer { id, owner: ROUTES_OWNER, models: reached(route) });
-    let models = pipeline.catalogue.providers().flat_map(|provider| {
+    let routes = terms.routes.iter().map(|(id, route)| Offer { id, owner: ROUTES_OWNER, models: reached(route) });
+    let models = terms.catalogue.providers().flat_map(|provider| {
         let priced = provider
             .ids_at(today)
             .filter(move |(_, model)| model.price_at(today).is_some() && !model.is_retired(today));

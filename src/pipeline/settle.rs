@@ -69,9 +69,10 @@ pub(super) enum Ending<'a> {
     /// A whole answer.
     Whole(&'a AnswerFacts),
     /// A stream that came to its end.
-    Streamed { facts: &'a AnswerFacts, client_left: bool },
+    /// A stream that came to its end; with what went wrong once everything had been said.
+    Streamed { facts: &'a AnswerFacts, client_left: bool, error_type: Option<&'static str> },
     /// A stream that broke off.
-    Broken { facts: &'a AnswerFacts, error: ProviderError, client_left: bool },
+    Broken { facts: &'a AnswerFacts, error_type: &'static str, client_left: bool },
     /// No answer began.
     Failed(&'a ProviderError),
 }
@@ -314,14 +315,15 @@ impl Attempt {
         entry.first_text_micros = micros_of(self.times.since_received(self.times.first_text));
         entry.duration_micros = micros_of(self.times.since_received(self.times.last));
         match ending {
-            Ending::Whole(facts) => self.complete(pipeline, &mut entry, facts),
-            Ending::Streamed { facts, client_left } => {
+            Ending::Whole(facts) => self.complete(&mut entry, facts),
+            Ending::Streamed { facts, client_left, error_type } => {
                 entry.client_left = client_left;
-                self.complete(pipeline, &mut entry, facts);
+                entry.error_type = error_type.map(str::to_owned);
+                self.complete(&mut entry, facts);
             }
-            Ending::Broken { facts, error, client_left } => {
+            Ending::Broken { facts, error_type, client_left } => {
                 entry.client_left = client_left;
-                self.broken(&mut entry, facts, &error);
+                self.broken(&mut entry, facts, error_type);
             }
             Ending::Failed(error) => self.failed(&mut entry, error),
         }
@@ -346,7 +348,7 @@ impl Attempt {
         }
     }
 
-    fn complete(&self, pipeline: &Pipeline, entry: &mut Entry, facts: &AnswerFacts) {
+    fn complete(&self, entry: &mut Entry, facts: &AnswerFacts) {
         self.facts(entry, facts);
         let usage = match &facts.usage {
             Some(reported) => reported.usage,
@@ -358,7 +360,7 @@ impl Attempt {
                 return;
             }
         };
-        let (cost, euro) = match self.cost(pipeline, entry, &usage) {
+        let (cost, euro) = match self.cost(entry, &usage) {
             Ok(found) => found,
             Err(error) => {
                 // What it used is known, what it cost is not: the ceiling is charged, and a price is to be added.
@@ -388,13 +390,12 @@ impl Attempt {
 
     /// The cost by the price of the model and at the tier that the vendor **returned**; by that of the model sent when
     /// it returned one that the catalogue does not know.
-    fn cost(&self, pipeline: &Pipeline, entry: &mut Entry, usage: &Usage) -> Result<(Money, Money), PricingError> {
+    fn cost(&self, entry: &mut Entry, usage: &Usage) -> Result<(Money, Money), PricingError> {
         let day = Timestamp::from_microsecond(entry.received_at)
             .map_err(|_| MoneyError::Overflow)?
             .to_zoned_datetime(jiff::tz::TimeZone::UTC)
             .date();
-        let catalogue = pipeline.catalogue.provider(&self.leg.provider);
-        let returned = entry.response_model.as_deref().and_then(|id| catalogue?.resolve(id, day));
+        let returned = entry.response_model.as_deref().and_then(|id| self.leg.catalogue.resolve(id, day));
         let (price, uplift) = match returned.and_then(|model| Some((model.price_at(day)?, model))) {
             Some((price, model)) => (price, self.leg.host.uplift_for(model)),
             None => (&self.leg.price, self.leg.uplift_percent),
@@ -406,10 +407,10 @@ impl Attempt {
     }
 
     /// A stream that broke off: at least what it said it had used, at most the ceiling.
-    fn broken(&self, entry: &mut Entry, facts: &AnswerFacts, error: &ProviderError) {
+    fn broken(&self, entry: &mut Entry, facts: &AnswerFacts, error_type: &str) {
         self.facts(entry, facts);
         entry.outcome = Outcome::Interrupted;
-        entry.error_type = Some(error.kind.label().to_owned());
+        entry.error_type = Some(error_type.to_owned());
         let seen = facts.usage.as_ref().map_or_else(Usage::default, |reported| reported.usage);
         let tier = entry.service_tier.as_deref();
         let least = self.leg.price.least_cost(tier, &seen, self.leg.uplift_percent);

@@ -90,6 +90,13 @@ impl Calendar {
         }
     }
 
+    /// The same local time on each of so many days before, nearest first: nine in the morning stays nine in the morning
+    /// when clocks change.
+    pub fn same_time_on_days_before(&self, at: Timestamp, days: i64) -> Vec<Timestamp> {
+        let local = at.to_zoned_datetime(self.zone.clone());
+        (1..=days).filter_map(|day| local.checked_sub(Span::new().days(day)).ok()).map(|day| day.timestamp()).collect()
+    }
+
     fn window(&self, period: Period, first: Date, length: Span, label: String) -> Window {
         let next = first.checked_add(length).unwrap_or(Date::MAX);
         Window { period, label, start: self.midnight(first), end: self.midnight(next) }
@@ -139,6 +146,12 @@ mod tests {
         assert_eq!((windows.month.label.as_str(), windows.year.label.as_str()), ("2026-12", "2026"));
         assert_eq!(windows.month.end, at("2026-12-31T23:00:00Z"));
         assert_eq!(windows.year.end, windows.month.end);
+    }
+
+    #[test]
+    fn the_same_time_of_day_survives_a_change_of_clocks() {
+        let before = paris().same_time_on_days_before(at("2026-10-26T08:30:00Z"), 2);
+        assert_eq!(before, [at("2026-10-25T08:30:00Z"), at("2026-10-24T07:30:00Z")]);
     }
 
     proptest! {

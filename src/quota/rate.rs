@@ -79,14 +79,18 @@ pub struct RateState {
 pub struct RateGuard {
     rate: Rate,
     limiter: Limiter,
-    open: Arc<Mutex<HashMap<String, u32>>>,
+    clock: Clock,
+    open: OpenCalls,
 }
+
+/// How many calls each resident has open, whatever the plan.
+pub type OpenCalls = Arc<Mutex<HashMap<String, u32>>>;
 
 /// One open call of a resident; dropping it closes the call. It lives as long as the answer's body.
 #[derive(Debug)]
 pub struct SimultaneousPermit {
     resident: String,
-    open: Arc<Mutex<HashMap<String, u32>>>,
+    open: OpenCalls,
 }
 
 impl Drop for SimultaneousPermit {
@@ -102,16 +106,29 @@ impl Drop for SimultaneousPermit {
 }
 
 impl RateGuard {
-    /// A guard for one plan.
-    pub fn new(rate: Rate, clock: Clock) -> Self {
+    /// A guard for one plan; all plans count open calls in one place.
+    pub fn new(rate: Rate, clock: Clock, open: OpenCalls) -> Self {
         let quota = GovernorRate::per_minute(rate.requests_per_minute).allow_burst(rate.burst);
         let limiter = RateLimiter::<_, _, _, governor::middleware::NoOpMiddleware<Tick>>::new(
             quota,
             HashMapStateStore::default(),
-            clock,
+            clock.clone(),
         )
         .with_middleware::<StateInformationMiddleware>();
-        Self { rate, limiter, open: Arc::default() }
+        Self { rate, limiter, clock, open }
+    }
+
+    /// The rate that is guarded.
+    pub fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// A guard for another rate that knows the calls open now; this one itself where the rate is the same.
+    pub fn with_rate(self: &Arc<Self>, rate: Rate) -> Arc<Self> {
+        if rate == self.rate {
+            return Arc::clone(self);
+        }
+        Arc::new(Self::new(rate, self.clock.clone(), Arc::clone(&self.open)))
     }
 
     /// Counts one request of `resident` and opens one call.
@@ -154,7 +171,11 @@ mod tests {
 
     fn guard(clock: &Clock) -> RateGuard {
         let number = |n| NonZeroU32::new(n).unwrap();
-        RateGuard::new(Rate { requests_per_minute: number(6), burst: number(2), simultaneous: 3 }, clock.clone())
+        RateGuard::new(
+            Rate { requests_per_minute: number(6), burst: number(2), simultaneous: 3 },
+            clock.clone(),
+            OpenCalls::default(),
+        )
     }
 
     #[test]

@@ -129,8 +129,7 @@ impl<'a> Repricing<'a> {
         if entry.day < self.days.0 || entry.day > self.days.1 {
             return;
         }
-        // One model under one name: the price row names the model behind an alias.
-        let model = entry.price_row.split(['/', '@']).nth(1).unwrap_or(&entry.sent_model);
+        let model = entry.priced_model();
         let key = (entry.provider.clone(), model.to_owned(), entry.currency.clone());
         let row = self.rows.entry(key).or_insert_with(|| RepricedRow {
             provider: entry.provider.clone(),

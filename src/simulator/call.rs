@@ -25,6 +25,8 @@ pub(super) struct Call<'a> {
     pub(super) door: &'a Door,
     pub(super) chance: Chance,
     number: u64,
+    /// Where it is recorded, if it is.
+    recorded: Option<usize>,
 }
 
 /// What one endpoint makes of a call.
@@ -42,7 +44,7 @@ pub(super) async fn serve<A: Service>(
     headers: &HeaderMap,
     read: impl FnOnce(Offer<'_>) -> Result<A, Refusal>,
 ) -> Response {
-    let mut call = Call::arrives(door);
+    let mut call = Call::arrives(door, headers);
     let asked = call.offer(headers).and_then(read);
     let response = match call.passes(asked).await {
         Ok(asked) => Ok(asked.answer(&mut call).await),
@@ -53,9 +55,9 @@ pub(super) async fn serve<A: Service>(
 
 impl<'a> Call<'a> {
     /// Counts a call and draws its chance.
-    fn arrives(door: &'a Door) -> Self {
-        let number = door.vendor.arrival();
-        Self { door, chance: Chance::draw(&door.vendor.settings, number), number }
+    fn arrives(door: &'a Door, headers: &HeaderMap) -> Self {
+        let (number, recorded) = door.vendor.arrival(headers);
+        Self { door, chance: Chance::draw(&door.vendor.settings, number), number, recorded }
     }
 
     pub(super) fn vendor(&self) -> &'a Vendor {
@@ -81,6 +83,9 @@ impl<'a> Call<'a> {
     /// # Errors
     /// The response to a call that is refused or fails.
     async fn passes<A: Service>(&self, asked: Result<A, Refusal>) -> Result<A, Response> {
+        if let Ok(asked) = &asked {
+            self.vendor().note_model(self.recorded, &asked.priced().model);
+        }
         match (asked, self.chance.fate) {
             (Err(refusal), _) => Err(self.refused(refusal)),
             (Ok(asked), Fate::Fail(status)) => {
@@ -111,6 +116,7 @@ impl<'a> Call<'a> {
             row: priced.row,
             tokens,
             by_token: true,
+            recorded: self.recorded,
             finished: false,
         }
     }

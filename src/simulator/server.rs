@@ -16,12 +16,14 @@ use axum::serve::ListenerExt;
 use jiff::civil::Date;
 use jiff::tz::Offset;
 use providers::Dialect;
-use providers::catalogue::{Host, MISTRAL_TOML, Model, OPENAI_TOML, PriceRow, ProviderCatalogue};
+use providers::catalogue::{Host, MISTRAL_TOML, Model, OPENAI_TOML, ProviderCatalogue};
 use tokio::net::TcpListener;
 
 use super::SimulatorSettings;
-use super::books::{self, Books, Tokens};
+use super::books::{self, Books};
+use super::calls::{Record, RecordedCall};
 use super::refusal::Refusal;
+use super::stream::Meter;
 use super::tokens::PromptCache;
 use crate::clock::Clock;
 use crate::shutdown::Shutdown;
@@ -34,6 +36,8 @@ const UPLOAD_BYTES: usize = 1 << 30;
 const GRACE: Duration = Duration::from_secs(5);
 /// The one key that every simulated vendor refuses.
 const BAD_KEY: &str = "bad-key";
+/// The header in which a caller names its own request.
+const REQUEST_ID: &str = "x-client-request-id";
 /// The hosts it can stand for, by the catalogue's short names, and the path in front of `/v1`.
 const HOSTS: [(&str, &str); 3] = [("global", ""), ("eu", "/eu"), ("us", "/us")];
 
@@ -45,6 +49,7 @@ pub(super) struct Vendor {
     clock: Clock,
     calls: AtomicU64,
     books: Mutex<Books>,
+    record: Mutex<Record>,
     cache: Mutex<PromptCache>,
 }
 
@@ -64,12 +69,14 @@ impl Vendor {
         settings.check()?;
         let text = if settings.dialect == Dialect::Mistral { MISTRAL_TOML } else { OPENAI_TOML };
         let catalogue = ProviderCatalogue::parse(text).map_err(|error| error.to_string())?;
+        let record = Mutex::new(Record::new(settings.record_calls));
         Ok(Self {
             settings,
             catalogue,
             clock,
             calls: AtomicU64::new(0),
             books: Mutex::default(),
+            record,
             cache: Mutex::default(),
         })
     }
@@ -79,10 +86,22 @@ impl Vendor {
         locked(&self.books).clone()
     }
 
-    /// Counts a call that arrived; gives its number.
-    pub(super) fn arrival(&self) -> u64 {
+    /// The calls it remembers.
+    pub(super) fn recorded(&self) -> Vec<RecordedCall> {
+        locked(&self.record).calls().to_vec()
+    }
+
+    /// Counts a call that arrived; gives its number, and where it is recorded, if it is.
+    pub(super) fn arrival(&self, headers: &HeaderMap) -> (u64, Option<usize>) {
         locked(&self.books).calls += 1;
-        self.calls.fetch_add(1, Ordering::Relaxed)
+        let request_id = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+        let recorded = locked(&self.record).arrival(request_id);
+        (self.calls.fetch_add(1, Ordering::Relaxed), recorded)
+    }
+
+    /// Notes which model a recorded call asks for.
+    pub(super) fn note_model(&self, recorded: Option<usize>, model: &Model) {
+        locked(&self.record).model(recorded, &model.id);
     }
 
     /// Counts a refusal or a failure.
@@ -101,15 +120,17 @@ impl Vendor {
     }
 
     /// Bills a call: complete, or cut by the client.
-    pub(super) fn bill(&self, model: &Model, row: &PriceRow, uplift_percent: u32, tokens: Tokens, complete: bool) {
-        let nanos = books::price(row, uplift_percent, tokens);
+    pub(super) fn bill(&self, meter: &Meter, complete: bool) {
+        let nanos = books::price(&meter.row, meter.uplift_percent, meter.tokens);
+        // The record first: who finds the call in the books finds its bill there.
+        locked(&self.record).bill(meter.recorded, nanos, complete);
         let mut books = locked(&self.books);
         if complete {
             books.answered += 1;
         } else {
             books.cut_by_client += 1;
         }
-        books.bill(&model.id, tokens, nanos);
+        books.bill(&meter.model.id, meter.tokens, nanos);
     }
 
     /// Input tokens found in the prompt cache.
@@ -174,8 +195,11 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The routes of a vendor, for each of its hosts.
 pub(super) fn router(vendor: &Arc<Vendor>) -> Router {
-    let mut router =
-        Router::new().route("/simulator/books", get(read_books)).fallback(no_route).with_state(Arc::clone(vendor));
+    let mut router = Router::new()
+        .route("/simulator/books", get(read_books))
+        .route("/simulator/calls", get(read_calls))
+        .fallback(no_route)
+        .with_state(Arc::clone(vendor));
     for (id, prefix) in HOSTS {
         if let Some(host) = vendor.catalogue.host(id) {
             let door = Door { vendor: Arc::clone(vendor), host: Arc::new(host.clone()) };
@@ -224,6 +248,10 @@ pub(super) async fn serve(listener: TcpListener, router: Router, shutdown: Shutd
 
 async fn read_books(State(vendor): State<Arc<Vendor>>) -> Json<Books> {
     Json(vendor.books())
+}
+
+async fn read_calls(State(vendor): State<Arc<Vendor>>) -> Json<Vec<RecordedCall>> {
+    Json(vendor.recorded())
 }
 
 async fn no_route(State(vendor): State<Arc<Vendor>>, method: Method, uri: Uri) -> Refusal {

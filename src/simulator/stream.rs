@@ -43,6 +43,8 @@ pub(super) struct Meter {
     pub(super) tokens: Tokens,
     /// False where the vendor reports no output tokens.
     pub(super) by_token: bool,
+    /// Where the call is recorded, if it is.
+    pub(super) recorded: Option<usize>,
     pub(super) finished: bool,
 }
 
@@ -50,14 +52,14 @@ impl Meter {
     /// Bills the call as complete.
     pub(super) fn finish(&mut self) {
         self.finished = true;
-        self.vendor.bill(&self.model, &self.row, self.uplift_percent, self.tokens, true);
+        self.vendor.bill(self, true);
     }
 }
 
 impl Drop for Meter {
     fn drop(&mut self) {
         if !self.finished {
-            self.vendor.bill(&self.model, &self.row, self.uplift_percent, self.tokens, false);
+            self.vendor.bill(self, false);
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::LazyLock;
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 use super::names::{self, Metric};
@@ -59,10 +60,20 @@ pub struct Metrics {
     pub ledger_queue: IntGauge,
     /// Writes per commit.
     pub ledger_batch_size: Histogram,
-    /// Refused writes.
-    pub ledger_writes_refused: IntCounter,
+    /// Refused writes, by reason.
+    pub ledger_writes_refused: IntCounterVec,
     /// Late settlements.
     pub settlements_late: IntCounter,
+    /// Reloads of the terms, by outcome.
+    pub terms_reloads: IntCounterVec,
+    /// By window: hour, month, year.
+    pub town_spent: IntGaugeVec,
+    /// By window: month, year.
+    pub town_envelope: IntGaugeVec,
+    /// By reason.
+    pub alerts_raised: IntCounterVec,
+    /// By outcome.
+    pub alert_deliveries: IntCounterVec,
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
@@ -94,6 +105,10 @@ impl Declare {
         self.register(IntCounter::new(metric.name, metric.help))
     }
 
+    fn gauges(&self, metric: Metric, labels: &[&str]) -> IntGaugeVec {
+        self.register(IntGaugeVec::new(Opts::new(metric.name, metric.help), labels))
+    }
+
     fn gauge(&self, metric: Metric) -> IntGauge {
         self.register(IntGauge::new(metric.name, metric.help))
     }
@@ -110,7 +125,7 @@ impl Declare {
 
 impl Metrics {
     fn new() -> Self {
-        use names::{ERROR_TYPE, OPERATION, OUTCOME, PROVIDER, REASON, REQUEST_MODEL, ROUTE, STATUS};
+        use names::{ERROR_TYPE, OPERATION, OUTCOME, PROVIDER, REASON, REQUEST_MODEL, ROUTE, STATUS, WINDOW};
         let declare = Declare(Registry::new());
         let by_model = &[PROVIDER, REQUEST_MODEL];
         let by_call = &[OPERATION, PROVIDER, REQUEST_MODEL];
@@ -135,8 +150,13 @@ impl Metrics {
             reservations_dropped: declare.counter(names::RESERVATIONS_DROPPED),
             ledger_queue: declare.gauge(names::LEDGER_QUEUE),
             ledger_batch_size: declare.histogram(names::LEDGER_BATCH, BATCH_BUCKETS),
-            ledger_writes_refused: declare.counter(names::LEDGER_REFUSED),
+            ledger_writes_refused: declare.counters(names::LEDGER_REFUSED, &[REASON]),
             settlements_late: declare.counter(names::SETTLED_LATE),
+            terms_reloads: declare.counters(names::TERMS_RELOADS, &[OUTCOME]),
+            town_spent: declare.gauges(names::TOWN_SPENT, &[WINDOW]),
+            town_envelope: declare.gauges(names::TOWN_ENVELOPE, &[WINDOW]),
+            alerts_raised: declare.counters(names::ALERTS_RAISED, &[REASON]),
+            alert_deliveries: declare.counters(names::ALERT_DELIVERIES, &[OUTCOME]),
             registry: declare.0,
         }
     }

@@ -82,6 +82,25 @@ pub const SETTLED_LATE: Metric = Metric {
     name: "passerelle_settlements_late_total",
     help: "Settlements that found their reservation already resolved.",
 };
+/// Times that prices, plans and the envelope were read again while serving.
+pub const TERMS_RELOADS: Metric = Metric {
+    name: "passerelle_terms_reloads_total",
+    help: "Times that prices, plans and the envelope were read again while serving.",
+};
+/// Nano-euros that the town has spent, settled, in the current hour, month and year.
+pub const TOWN_SPENT: Metric = Metric {
+    name: "passerelle_town_spent_euro_nanos",
+    help: "Nano-euros that the town has spent, settled, in the current hour, month and year.",
+};
+/// Nano-euros of the town's envelope.
+pub const TOWN_ENVELOPE: Metric =
+    Metric { name: "passerelle_town_envelope_euro_nanos", help: "Nano-euros of the town's envelope." };
+/// Alerts raised, each once a window.
+pub const ALERTS_RAISED: Metric =
+    Metric { name: "passerelle_alerts_raised_total", help: "Alerts raised, each once a window." };
+/// Attempts to deliver an alert to the webhook.
+pub const ALERT_DELIVERIES: Metric =
+    Metric { name: "passerelle_alert_deliveries_total", help: "Attempts to deliver an alert to the webhook." };
 
 /// Kind of call.
 pub const OPERATION: &str = "gen_ai_operation_name";
@@ -95,6 +114,8 @@ pub const ERROR_TYPE: &str = "error_type";
 pub const OUTCOME: &str = "outcome";
 /// Why, from a closed set.
 pub const REASON: &str = "reason";
+/// Calendar window: hour, month or year.
+pub const WINDOW: &str = "window";
 /// Matched route, never the raw path.
 pub const ROUTE: &str = "http_route";
 /// HTTP status.

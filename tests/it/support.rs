@@ -1,9 +1,12 @@
 //! What the stories are told with: a gateway on a clock moved by hand, and vendors that do as they are told.
 
+pub mod chance;
 pub mod gateway;
 pub mod ledgers;
-
+pub mod program;
+pub mod simulated;
 pub mod vendor;
 
 pub use gateway::TestGateway;
+pub use simulated::SimulatedGateway;
 pub use vendor::{Step, Vendor};

@@ -49,11 +49,15 @@ impl Drop for ShardGuard {
     }
 }
 
+/// Chooses the process's cryptography. Installing twice is harmless: the first one stays.
+pub(super) fn install_crypto() {
+    let _already_installed = rustls::crypto::ring::default_provider().install_default();
+}
+
 impl ClientPool {
     /// An empty pool with that connect deadline.
     pub fn new(connect: Duration) -> Self {
-        // Installing twice is harmless: the first one stays.
-        let _already_installed = rustls::crypto::ring::default_provider().install_default();
+        install_crypto();
         Self { shards: std::iter::repeat_with(Arc::default).take(MAX_SHARDS).collect(), connect }
     }
 

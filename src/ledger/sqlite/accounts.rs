@@ -6,11 +6,9 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::ledger::{ReservationRequest, Totals, bounded};
+use crate::ledger::{Entry, ReservationRequest, TOWN, Totals, bounded, record};
 use crate::quota::{Limit, Refusal, Window};
 
-/// The account of the whole town.
-const TOWN: &str = "town";
 /// Accounts in memory before they are forgotten and loaded again by key.
 const FORGET_ABOVE: usize = 200_000;
 
@@ -136,21 +134,40 @@ impl Accounts {
         Ok(())
     }
 
-    /// Gives a hold back and charges what was used, in the windows of admission.
-    pub(super) fn charge(&mut self, connection: &Connection, holding: &Holding, used: Totals) -> rusqlite::Result<()> {
+    /// Gives a hold back and charges what its entries used, in the windows of admission, and in the hour they ended.
+    pub(super) fn charge(
+        &mut self,
+        connection: &Connection,
+        holding: &Holding,
+        entries: &[Entry],
+    ) -> rusqlite::Result<()> {
         self.release(connection, holding)?;
+        let mut used = Totals::default();
+        for entry in entries {
+            let charged = Totals::of(entry.charged);
+            used.add(charged);
+            if charged != Totals::default() {
+                add(connection, TOWN, &record::hour(entry.ended_at), charged)?;
+            }
+        }
         for (account, window) in holding.accounts() {
             self.get(connection, account, window)?.used.add(used);
-            connection
-                .prepare_cached(
-                    "INSERT INTO counters (account, window, questions, tokens, euro_nanos) VALUES (?1, ?2, ?3, ?4, ?5)
-                     ON CONFLICT (account, window) DO UPDATE SET questions = questions + excluded.questions,
-                         tokens = tokens + excluded.tokens, euro_nanos = euro_nanos + excluded.euro_nanos",
-                )?
-                .execute(params![account, window, used.questions, used.tokens, used.euro_nanos])?;
+            add(connection, account, window, used)?;
         }
         Ok(())
     }
+}
+
+/// Adds to a counter in the file.
+pub(super) fn add(connection: &Connection, account: &str, window: &str, used: Totals) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO counters (account, window, questions, tokens, euro_nanos) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (account, window) DO UPDATE SET questions = questions + excluded.questions,
+                 tokens = tokens + excluded.tokens, euro_nanos = euro_nanos + excluded.euro_nanos",
+        )?
+        .execute(params![account, window, used.questions, used.tokens, used.euro_nanos])?;
+    Ok(())
 }
 
 /// Reads one account: its counter by key, its open holds by index.

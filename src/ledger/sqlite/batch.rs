@@ -4,11 +4,12 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::accounts::{Accounts, Holding};
+use super::accounts::Holding;
+use super::memory::Memory;
 use super::unavailable;
 use super::writer::{Answer, Command, answer};
 use crate::ledger::{
-    ChainHead, Decision, Entry, Reservation, ReservationRequest, Settlement, StoreError, Totals, chain, micros,
+    ChainHead, Decision, Entry, Record, Reservation, ReservationRequest, Settlement, Stop, StoreError, chain, micros,
 };
 use crate::quota::Refusal;
 
@@ -18,9 +19,10 @@ const SWEEP_LIMIT: u64 = 1_000;
 /// One commit in the making.
 pub(super) struct Batch<'a> {
     transaction: &'a Transaction<'a>,
-    accounts: &'a mut Accounts,
+    memory: &'a mut Memory,
+    /// The end of the chain after what was appended so far; memory's is of the last commit.
     head: ChainHead,
-    appended: &'a mut Vec<(u64, Entry)>,
+    appended: &'a mut Vec<(u64, Record)>,
 }
 
 /// What became of a request to hold.
@@ -28,6 +30,7 @@ enum Reserved {
     /// With the tokens of the day that are left.
     Held(u64),
     Refused(Refusal),
+    Stopped(Stop),
     /// There is a hold of that id already.
     Twin,
 }
@@ -35,11 +38,11 @@ enum Reserved {
 impl<'a> Batch<'a> {
     pub(super) fn new(
         transaction: &'a Transaction<'a>,
-        accounts: &'a mut Accounts,
-        head: ChainHead,
-        appended: &'a mut Vec<(u64, Entry)>,
+        memory: &'a mut Memory,
+        appended: &'a mut Vec<(u64, Record)>,
     ) -> Self {
-        Self { transaction, accounts, head, appended }
+        let head = memory.head;
+        Self { transaction, memory, head, appended }
     }
 
     /// The end of the chain after what was appended so far.
@@ -57,6 +60,7 @@ impl<'a> Batch<'a> {
                     let _gone = reply.send(committed.map(held));
                 })),
                 Ok(Reserved::Refused(refusal)) => answers.push(answer(reply, Ok(Decision::Refused(refusal)))),
+                Ok(Reserved::Stopped(stop)) => answers.push(answer(reply, Ok(Decision::Stopped(stop)))),
                 Ok(Reserved::Twin) => {
                     let text = "there is a reservation of that id already".to_owned();
                     answers.push(answer(reply, Err(StoreError::Unavailable(text))));
@@ -95,7 +99,12 @@ impl<'a> Batch<'a> {
     }
 
     fn reserve(&mut self, request: &ReservationRequest) -> rusqlite::Result<Reserved> {
-        let (holding, left) = match self.accounts.hold(self.transaction, request)? {
+        let stops = &self.memory.stops;
+        let checked = stops.check_plan(&request.entry.plan);
+        if let Err(stop) = checked.and_then(|()| stops.check_provider(&request.entry.provider)) {
+            return Ok(Reserved::Stopped(stop));
+        }
+        let (holding, left) = match self.memory.accounts.hold(self.transaction, request)? {
             Ok(held) => held,
             Err(refusal) => return Ok(Reserved::Refused(refusal)),
         };
@@ -120,7 +129,7 @@ impl<'a> Batch<'a> {
                 entry
             ])?;
         if inserted == 0 {
-            self.accounts.release(self.transaction, &holding)?;
+            self.memory.accounts.release(self.transaction, &holding)?;
             return Ok(Reserved::Twin);
         }
         Ok(Reserved::Held(left))
@@ -149,12 +158,10 @@ impl<'a> Batch<'a> {
         // The counters are loaded before the hold is taken away, so that it is given back exactly once.
         self.preload(&settlement.reservation)?;
         let Some(holding) = self.take(&settlement.reservation)? else { return Ok(false) };
-        let mut sum = Totals::default();
         for entry in &settlement.entries {
-            sum.add(Totals::of(entry.charged));
             self.append(entry)?;
         }
-        self.accounts.charge(self.transaction, &holding, sum)?;
+        self.memory.accounts.charge(self.transaction, &holding, &settlement.entries)?;
         Ok(true)
     }
 
@@ -173,7 +180,7 @@ impl<'a> Batch<'a> {
                 })
             })
             .optional()?;
-        found.map_or(Ok(()), |holding| self.accounts.load(self.transaction, &holding))
+        found.map_or(Ok(()), |holding| self.memory.accounts.load(self.transaction, &holding))
     }
 
     fn sweep(&mut self, now: Timestamp) -> rusqlite::Result<u64> {
@@ -199,12 +206,12 @@ impl<'a> Batch<'a> {
 
     fn append(&mut self, entry: &Entry) -> rusqlite::Result<()> {
         let body = json(entry)?;
-        let next = ChainHead { seq: self.head.seq + 1, hash: chain::link(&self.head.hash, &body) };
+        let next = ChainHead { seq: self.head.seq + 1, hash: chain::link(&self.head.hash, body.as_bytes()) };
         self.transaction
             .prepare_cached("INSERT INTO entries (seq, body, hash) VALUES (?1, ?2, ?3)")?
             .execute(params![next.seq, body, next.hash.as_slice()])?;
         self.head = next;
-        self.appended.push((next.seq, entry.clone()));
+        self.appended.push((next.seq, Record::Attempt(Box::new(entry.clone()))));
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::{accounts, unavailable};
-use crate::ledger::{Entry, ReportData, ResidentUse, Rollup, RollupKey, StoreError};
+use crate::ledger::{ChainHead, Record, ReportData, ResidentUse, Rollup, RollupKey, StoreError};
 use crate::quota::Windows;
 
 /// The key in `meta` of the last entry that the rollups hold.
@@ -63,16 +63,11 @@ pub(super) fn resident_use(
     })
 }
 
-/// Understands a stored entry.
-pub(super) fn parse_entry(seq: u64, body: &str) -> Result<Entry, StoreError> {
-    serde_json::from_str(body).map_err(|error| StoreError::Damaged(format!("entry {seq}: {error}")))
-}
-
-/// Every entry after `after`, oldest first, with its body and hash as stored.
+/// Every record after `after`, oldest first, with its body and hash as stored.
 pub(super) fn scan(
     connection: &Connection,
     after: u64,
-    mut visit: impl FnMut(u64, &str, &[u8]) -> Result<(), StoreError>,
+    mut visit: impl FnMut(u64, &[u8], &[u8]) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let mut statement = connection
         .prepare_cached("SELECT seq, body, hash FROM entries WHERE seq > ?1 ORDER BY seq")
@@ -81,18 +76,36 @@ pub(super) fn scan(
     while let Some(row) = rows.next().map_err(|error| unavailable(&error))? {
         let damaged = |error: rusqlite::types::FromSqlError| StoreError::Damaged(error.to_string());
         let seq: u64 = row.get(0).map_err(|error| unavailable(&error))?;
-        let body = row.get_ref(1).map_err(|error| unavailable(&error))?.as_str().map_err(damaged)?;
+        // As bytes: a text that is none any more is for the reader to tell of.
+        let body = row.get_ref(1).map_err(|error| unavailable(&error))?.as_bytes().map_err(damaged)?;
         let hash = row.get_ref(2).map_err(|error| unavailable(&error))?.as_blob().map_err(damaged)?;
         visit(seq, body, hash)?;
     }
     Ok(())
 }
 
-pub(super) fn visit_entries(connection: &Connection, visit: &mut dyn FnMut(u64, Entry)) -> Result<(), StoreError> {
+pub(super) fn visit_records(connection: &Connection, visit: &mut dyn FnMut(u64, Record)) -> Result<(), StoreError> {
     scan(connection, 0, |seq, body, _| {
-        visit(seq, parse_entry(seq, body)?);
+        visit(seq, Record::parse(seq, body)?);
         Ok(())
     })
+}
+
+/// One record by its number.
+pub(super) fn record(connection: &Connection, seq: u64) -> Result<Option<Record>, StoreError> {
+    let found: Option<String> = connection
+        .query_row("SELECT body FROM entries WHERE seq = ?1", [seq], |row| row.get(0))
+        .optional()
+        .map_err(|error| unavailable(&error))?;
+    found.map(|body| Record::parse(seq, body.as_bytes())).transpose()
+}
+
+/// The end of the chain.
+pub(super) fn chain_head(connection: &Connection) -> rusqlite::Result<ChainHead> {
+    let last = connection
+        .prepare_cached("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1")?
+        .query_row([], |row| Ok(ChainHead { seq: row.get(0)?, hash: row.get::<_, [u8; 32]>(1)? }));
+    Ok(last.optional()?.unwrap_or_default())
 }
 
 /// One stored rollup, or an empty one.
@@ -114,9 +127,9 @@ pub(super) fn report_data(connection: &Connection, from: &str, to: &str) -> Resu
     }
     let rolled_up = rollup_seq(&snapshot).map_err(|error| unavailable(&error))?;
     scan(&snapshot, rolled_up, |seq, body, _| {
-        let entry = parse_entry(seq, body)?;
-        if (from..=to).contains(&entry.day.as_str()) {
-            rollups.entry(RollupKey::of(&entry)).or_default().add(&entry);
+        let record = Record::parse(seq, body)?;
+        if let Some(key) = RollupKey::of(&record).filter(|key| (from..=to).contains(&key.day.as_str())) {
+            rollups.entry(key).or_default().add(&record);
         }
         Ok(())
     })?;

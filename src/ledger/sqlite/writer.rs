@@ -11,13 +11,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
-use super::accounts::Accounts;
 use super::batch::Batch;
-use super::{read, unavailable};
-use crate::ledger::{ChainHead, Decision, Entry, ReservationRequest, Rollup, RollupKey, Settlement, StoreError};
+use super::memory::Memory;
+use super::{Connector, read, trouble, unavailable};
+use crate::ledger::{ChainHead, Decision, Record, ReservationRequest, Rollup, RollupKey, Settlement, StoreError};
 
 /// The writer brings the aggregates up to date when it was idle for this long, …
 const ROLLUP_IDLE: Duration = Duration::from_secs(1);
@@ -46,10 +46,10 @@ pub(super) struct WriterHandle {
 
 impl WriterHandle {
     /// Starts the thread. It owns the lock on the file: nobody else serves from it while a write may still come.
-    pub(super) fn start(connection: Connection, lock: File, queue: usize, batch: usize) -> Result<Self, StoreError> {
+    pub(super) fn start(connector: Connector, lock: File, queue: usize, batch: usize) -> Result<Self, StoreError> {
         let (commands, received) = sync_channel(queue);
         let depth = Arc::new(AtomicU64::new(0));
-        let mut writer = Writer::new(connection, batch.max(1))?;
+        let mut writer = Writer::new(connector, batch.max(1))?;
         let waiting = Arc::clone(&depth);
         std::thread::Builder::new()
             .name("ledger-writer".to_owned())
@@ -73,11 +73,12 @@ impl WriterHandle {
         self.depth.fetch_add(1, Ordering::Relaxed);
         self.commands.try_send(command).map_err(|error| {
             self.depth.fetch_sub(1, Ordering::Relaxed);
-            crate::telemetry::metrics().ledger_writes_refused.inc();
-            match error {
-                TrySendError::Full(_) => StoreError::Busy,
-                TrySendError::Disconnected(_) => StoreError::Unavailable("the writer has ended".to_owned()),
-            }
+            let (label, refused) = match error {
+                TrySendError::Full(_) => ("queue_full", StoreError::Busy),
+                TrySendError::Disconnected(_) => ("closed", StoreError::Unavailable("the writer has ended".to_owned())),
+            };
+            crate::telemetry::metrics().ledger_writes_refused.with_label_values(&[label]).inc();
+            refused
         })
     }
 
@@ -124,10 +125,10 @@ pub(super) fn answer<T: Send + 'static>(reply: Reply<T>, result: Result<T, Store
 }
 
 struct Writer {
+    connector: Connector,
     connection: Connection,
     batch: usize,
-    accounts: Accounts,
-    head: ChainHead,
+    memory: Memory,
     rollups: HashMap<RollupKey, Rollup>,
     /// The last entry that `rollups` or the file's rollups hold.
     rolled_up: u64,
@@ -138,28 +139,22 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(connection: Connection, batch: usize) -> Result<Self, StoreError> {
+    fn new(connector: Connector, batch: usize) -> Result<Self, StoreError> {
+        let connection = connector.connect()?;
         let rolled_up = read::rollup_seq(&connection).map_err(|error| unavailable(&error))?;
         let mut writer = Self {
+            connector,
             connection,
             batch,
-            accounts: Accounts::default(),
-            head: ChainHead::default(),
+            memory: Memory::default(),
             rollups: HashMap::new(),
             rolled_up,
             dirty: 0,
             behind: false,
         };
-        writer.head = writer.read_head().map_err(|error| unavailable(&error))?;
+        writer.memory.head = read::chain_head(&writer.connection).map_err(|error| unavailable(&error))?;
         writer.catch_up()?;
         Ok(writer)
-    }
-
-    fn read_head(&self) -> rusqlite::Result<ChainHead> {
-        let last = self.connection.query_row("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1", [], |row| {
-            Ok(ChainHead { seq: row.get(0)?, hash: row.get::<_, [u8; 32]>(1)? })
-        });
-        Ok(last.optional()?.unwrap_or_default())
     }
 
     /// Makes the rollups again from the stored ones and the entries that those do not hold yet: at most the last
@@ -170,25 +165,25 @@ impl Writer {
         self.dirty = 0;
         let mut missing = Vec::new();
         read::scan(&self.connection, self.rolled_up, |seq, body, _| {
-            missing.push((seq, read::parse_entry(seq, body)?));
+            missing.push((seq, Record::parse(seq, body)?));
             Ok(())
         })?;
-        for (seq, entry) in missing {
-            self.roll_up(seq, &entry)?;
+        for (seq, record) in missing {
+            self.roll_up(seq, &record)?;
         }
         self.behind = false;
         Ok(())
     }
 
-    fn roll_up(&mut self, seq: u64, entry: &Entry) -> Result<(), StoreError> {
-        let key = RollupKey::of(entry);
+    fn roll_up(&mut self, seq: u64, record: &Record) -> Result<(), StoreError> {
+        self.rolled_up = seq;
+        self.dirty += 1;
+        let Some(key) = RollupKey::of(record) else { return Ok(()) };
         if !self.rollups.contains_key(&key) {
             let stored = read::rollup(&self.connection, &key)?;
             self.rollups.insert(key.clone(), stored);
         }
-        self.rollups.entry(key).or_default().add(entry);
-        self.rolled_up = seq;
-        self.dirty += 1;
+        self.rollups.entry(key).or_default().add(record);
         Ok(())
     }
 
@@ -231,12 +226,12 @@ impl Writer {
         let committed = self.try_write(commands, &mut answers, &mut appended);
         match &committed {
             Ok(head) => {
-                self.head = *head;
-                for (seq, entry) in appended {
+                self.memory.head = *head;
+                for (seq, record) in appended {
                     if self.behind {
                         break;
                     }
-                    if let Err(error) = self.roll_up(seq, &entry) {
+                    if let Err(error) = self.roll_up(seq, &record) {
                         tracing::error!(%error, "a rollup could not be read");
                         self.behind = true;
                     }
@@ -244,15 +239,20 @@ impl Writer {
             }
             Err(error) => {
                 // Memory may be ahead of the file.
-                self.accounts.forget();
-                crate::telemetry::metrics().ledger_writes_refused.inc_by(u64::try_from(size).unwrap_or(0));
-                tracing::error!(%error, batch.size = size, "the ledger could not be written");
+                self.memory.forget();
+                let label = trouble::label(error);
+                let refused = crate::telemetry::metrics().ledger_writes_refused.with_label_values(&[label]);
+                refused.inc_by(u64::try_from(size).unwrap_or(0));
+                tracing::error!(%error, trouble = label, batch.size = size, "the ledger could not be written");
+                if trouble::wants_new_connection(error) {
+                    self.reconnect();
+                }
             }
         }
-        self.accounts.trim();
+        self.memory.accounts.trim();
         crate::telemetry::metrics().ledger_batch_size.observe(u32::try_from(size).map_or(f64::MAX, f64::from));
         for answer in answers {
-            answer(committed.as_ref().map(|_| ()).map_err(Clone::clone));
+            answer(committed.as_ref().map(|_| ()).map_err(unavailable));
         }
     }
 
@@ -260,29 +260,46 @@ impl Writer {
         &mut self,
         commands: Vec<Command>,
         answers: &mut Vec<Answer>,
-        appended: &mut Vec<(u64, Entry)>,
-    ) -> Result<ChainHead, StoreError> {
-        let transaction = match self.connection.transaction_with_behavior(TransactionBehavior::Immediate) {
-            Ok(transaction) => transaction,
+        appended: &mut Vec<(u64, Record)>,
+    ) -> rusqlite::Result<ChainHead> {
+        let opened = match self.connection.transaction_with_behavior(TransactionBehavior::Immediate) {
+            Ok(transaction) => self.memory.refresh(&transaction).map(|moved| (transaction, moved)),
+            Err(error) => Err(error),
+        };
+        let (transaction, moved) = match opened {
+            Ok(opened) => opened,
             Err(error) => {
                 commands.into_iter().for_each(|command| refuse(command, answers));
-                return Err(unavailable(&error));
+                return Err(error);
             }
         };
-        let mut batch = Batch::new(&transaction, &mut self.accounts, self.head, appended);
+        // Records of others are not in the rollups yet.
+        self.behind |= moved;
+        let mut batch = Batch::new(&transaction, &mut self.memory, appended);
         let mut failure = None;
         for command in commands {
             if failure.is_some() {
                 refuse(command, answers);
             } else if let Err(error) = batch.run(command, answers) {
-                failure = Some(unavailable(&error));
+                failure = Some(error);
             }
         }
         let head = batch.head();
         match failure {
             // Dropping the transaction rolls everything back.
             Some(error) => Err(error),
-            None => transaction.commit().map(|()| head).map_err(|error| unavailable(&error)),
+            None => transaction.commit().map(|()| head),
+        }
+    }
+
+    /// A new connection, which sees the file as it is now: restored, mounted again, or still broken.
+    fn reconnect(&mut self) {
+        match self.connector.connect_again() {
+            Ok(connection) => {
+                self.connection = connection;
+                self.behind = true;
+            }
+            Err(error) => tracing::error!(%error, "the ledger cannot be opened again"),
         }
     }
 

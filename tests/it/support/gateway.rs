@@ -1,17 +1,18 @@
 //! A whole gateway in the test's process: real configuration, real ledger, real HTTP towards scripted vendors; only
 //! its clock stands still, and residents call its router without a socket.
 
-use std::path::PathBuf;
-use std::sync::Mutex;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use futures_util::StreamExt;
-use passerelle::app::App;
+use passerelle::alerts::Watcher;
+use passerelle::app::{App, Reloader};
 use passerelle::clock::Clock;
-use passerelle::config::{Environment, load};
+use passerelle::config::{Config, Environment, load};
 use passerelle::identity::new_resident_key;
 use passerelle::ledger::{Entry, Ledger};
 use passerelle::shutdown::Shutdown;
@@ -31,7 +32,9 @@ pub struct TestGateway {
     pub folder: PathBuf,
     router: Router,
     ledger: Ledger,
-    _app: Mutex<App>,
+    app: Mutex<App>,
+    reloader: Reloader,
+    file: PathBuf,
 }
 
 /// What a resident got.
@@ -114,14 +117,12 @@ impl TestGateway {
         merge(&mut config, toml::from_str(overrides).unwrap());
         let file = folder.join("test.toml");
         std::fs::write(&file, config.to_string()).unwrap();
-        let environment = Environment::from_pairs([
-            ("OPENAI_API_KEY", "vendor-key-openai"),
-            ("MISTRAL_API_KEY", "vendor-key-mistral"),
-        ]);
-        let config = load(Some(&file), &environment).unwrap().config;
+        let config = read(&file).unwrap();
         let clock = Clock::manual(START.parse().unwrap());
         let shutdown = Shutdown::new();
-        let app = App::build(&config, clock.clone(), shutdown.clone(), false).unwrap();
+        let mut app = App::build(&config, clock.clone(), shutdown.clone(), false).unwrap();
+        let loaded = file.clone();
+        let reloader = app.reload_by(Arc::new(move || read(&loaded)));
         Self {
             openai,
             mistral,
@@ -130,8 +131,27 @@ impl TestGateway {
             folder,
             router: app.public_router(),
             ledger: app.ledger().clone(),
-            _app: Mutex::new(app),
+            app: Mutex::new(app),
+            reloader,
+            file,
         }
+    }
+
+    /// Changes the file that the gateway was started with, by `overrides` (TOML); it is not read again by that.
+    pub fn rewrite(&self, overrides: &str) {
+        let mut config: toml::Table = std::fs::read_to_string(&self.file).unwrap().parse().unwrap();
+        merge(&mut config, toml::from_str(overrides).unwrap());
+        std::fs::write(&self.file, config.to_string()).unwrap();
+    }
+
+    /// What reads the file again.
+    pub fn reloader(&self) -> &Reloader {
+        &self.reloader
+    }
+
+    /// What tells of the town's spending.
+    pub fn alerts(&self) -> Watcher {
+        self.app.lock().unwrap().alerts().unwrap()
     }
 
     /// The residents' routes, for a test that needs a real connection.
@@ -152,6 +172,14 @@ impl TestGateway {
         let (key, record) = new_resident_key(plan, self.clock.now()).unwrap();
         self.ledger.add_keys(&[record]).unwrap();
         key.expose().to_owned()
+    }
+
+    /// That many new residents of the plan `resident`; gives their keys.
+    pub fn residents(&self, count: usize) -> Vec<String> {
+        let new = || new_resident_key("resident", self.clock.now()).unwrap();
+        let (keys, records): (Vec<_>, Vec<_>) = std::iter::repeat_with(new).take(count).unzip();
+        self.ledger.add_keys(&records).unwrap();
+        keys.iter().map(|key| key.expose().to_owned()).collect()
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {
@@ -216,6 +244,13 @@ impl Drop for TestGateway {
         // A failed clean-up of a temporary folder fails no test.
         let _left_behind = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Reads a configuration as `serve` does.
+fn read(file: &Path) -> Result<Config, String> {
+    let environment =
+        Environment::from_pairs([("OPENAI_API_KEY", "vendor-key-openai"), ("MISTRAL_API_KEY", "vendor-key-mistral")]);
+    load(Some(file), &environment).map(|loaded| loaded.config).map_err(|error| error.to_string())
 }
 
 pub fn question_body(model: &str, question: &str, stream: bool) -> Value {

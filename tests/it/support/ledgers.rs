@@ -188,6 +188,7 @@ impl Question {
         Ok(match ledger.reserve(request).await? {
             Decision::Held(reservation) => Ok(Hold { reservation, entry }),
             Decision::Refused(refusal) => Err(refusal),
+            Decision::Stopped(stop) => panic!("{} is stopped", stop.subject()),
         })
     }
 

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 /// What to do with the next call. An empty script answers "Bonjour." with 10 + 20 tokens.
 #[derive(Clone, Debug)]
@@ -55,6 +56,10 @@ struct Shared {
     mistral: bool,
     script: Arc<Mutex<VecDeque<Step>>>,
     calls: Arc<Mutex<Vec<Call>>>,
+    /// How many calls arrived.
+    arrived: watch::Sender<usize>,
+    /// Whether calls are answered, or wait at the gate.
+    gate: watch::Sender<bool>,
 }
 
 pub struct Vendor {
@@ -73,7 +78,13 @@ impl Vendor {
     }
 
     async fn start(mistral: bool) -> Self {
-        let shared = Shared { mistral, script: Arc::default(), calls: Arc::default() };
+        let shared = Shared {
+            mistral,
+            script: Arc::default(),
+            calls: Arc::default(),
+            arrived: watch::Sender::new(0),
+            gate: watch::Sender::new(true),
+        };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let root = format!("http://{}", listener.local_addr().unwrap());
         let router = axum::Router::new().fallback(answer).with_state(shared.clone());
@@ -92,6 +103,21 @@ impl Vendor {
 
     pub fn calls(&self) -> Vec<Call> {
         self.shared.calls.lock().unwrap().clone()
+    }
+
+    /// From now on calls arrive and are kept waiting, until the gate is opened.
+    pub fn close_gate(&self) {
+        self.shared.gate.send_replace(false);
+    }
+
+    /// Answers the calls that wait, and those that come.
+    pub fn open_gate(&self) {
+        self.shared.gate.send_replace(true);
+    }
+
+    /// Waits until that many calls have arrived.
+    pub async fn reached_by(&self, calls: usize) {
+        self.shared.arrived.subscribe().wait_for(|arrived| *arrived >= calls).await.unwrap();
     }
 }
 
@@ -118,6 +144,8 @@ async fn scripted(State(shared): State<Shared>, uri: Uri, headers: HeaderMap, ra
     let streamed = body["stream"] == true;
     let asked = body["model"].as_str().unwrap_or_default().to_owned();
     shared.calls.lock().unwrap().push(Call { path: uri.path().to_owned(), headers, body, raw });
+    shared.arrived.send_modify(|arrived| *arrived += 1);
+    shared.gate.subscribe().wait_for(|open| *open).await.unwrap();
     let step = shared.script.lock().unwrap().pop_front();
     let step = step.unwrap_or(Step::Say { text: "Bonjour.".to_owned(), input: 10, output: 20, model: None });
     match step {

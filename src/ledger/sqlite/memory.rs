@@ -1,0 +1,43 @@
+//! What the writer keeps in memory of the file, and how it notices that another connection wrote.
+//!
+//! Keys, stops, adjustments and changes are written by other connections, of this process or another. Within a write
+//! transaction nobody else can write, so what is read at its beginning holds until its end.
+
+use rusqlite::Connection;
+
+use super::accounts::Accounts;
+use super::{control, read};
+use crate::ledger::{ChainHead, Stops};
+
+/// The writer's view of the file.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    pub(super) accounts: Accounts,
+    pub(super) stops: Stops,
+    pub(super) head: ChainHead,
+    /// SQLite's number of the file's state as other connections left it; absent when nothing in memory can be trusted.
+    version: Option<i64>,
+}
+
+impl Memory {
+    /// Distrusts everything: memory may be ahead of the file.
+    pub(super) fn forget(&mut self) {
+        self.accounts.forget();
+        self.version = None;
+    }
+
+    /// Brings memory up to date at the beginning of a write transaction; true when somebody else appended records.
+    pub(super) fn refresh(&mut self, transaction: &Connection) -> rusqlite::Result<bool> {
+        let version = transaction.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+        if self.version == Some(version) {
+            return Ok(false);
+        }
+        let head = read::chain_head(transaction)?;
+        self.stops = control::stops(transaction)?;
+        self.accounts.forget();
+        let moved = head != self.head;
+        self.head = head;
+        self.version = Some(version);
+        Ok(moved)
+    }
+}
