@@ -140,8 +140,15 @@ fn allocations(dialect: Dialect) {
     let model = models.resolve(id, "2026-11-24".parse().unwrap()).unwrap();
     let asked = json!({"model": id, "stream": true, "messages": [{"role": "user", "content": "x"}]});
     let request = ApiRequest::parse(Endpoint::Chat, asked.to_string().as_bytes()).unwrap();
-    let context =
-        CallContext { model_id: id, model, max_output_tokens: 9_000, safety_identifier: "hash", request_id: "req_1" };
+    let context = CallContext {
+        model_id: id,
+        model,
+        max_output_tokens: 9_000,
+        tool_calls: 0,
+        service_tier: None,
+        safety_identifier: "hash",
+        request_id: "req_1",
+    };
     let encoded = encode(dialect, &request, &context).unwrap();
     let segments: Vec<Bytes> = (0..COUNTED_CHUNKS).map(|number| chunk(id, number)).collect();
     let sent: usize = segments.iter().map(Bytes::len).sum();

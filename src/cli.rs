@@ -7,6 +7,7 @@ mod keys;
 mod ledger;
 mod output;
 mod report;
+mod reprice;
 mod serve;
 mod simulate;
 mod stop;
@@ -47,6 +48,7 @@ enum Command {
     Demo(demo::Demo),
     Keys(keys::Keys),
     Report(report::ReportCommand),
+    Reprice(reprice::Reprice),
     Ledger(ledger::LedgerCommand),
     Config(config::ConfigCommand),
     Stop(stop::StopCommand),
@@ -123,6 +125,7 @@ pub fn run() -> ExitCode {
         Command::Demo(command) => command.run(),
         Command::Keys(command) => command.run(),
         Command::Report(command) => command.run(),
+        Command::Reprice(command) => command.run(),
         Command::Ledger(command) => command.run(),
         Command::Config(command) => command.run(),
         Command::Stop(command) => command.run(),

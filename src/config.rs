@@ -135,6 +135,8 @@ pub struct Plan {
     pub rate: Rate,
     /// Longest answer, in tokens.
     pub max_output_tokens: u64,
+    /// Calls of tools that run at the vendor (searches of the web) that one question may make.
+    pub tool_calls_per_question: u64,
     /// Where questions may be processed.
     pub hosts: Residency,
     /// Models and routes allowed; empty means all.

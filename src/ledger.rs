@@ -13,6 +13,7 @@ mod key;
 mod record;
 mod reservation;
 mod rollup;
+mod schema;
 mod sqlite;
 mod stop;
 mod sweep;
@@ -31,6 +32,7 @@ pub use key::{KeyRecord, NewKey};
 pub use record::{Adjustment, Change, Difference, Record};
 pub use reservation::{Ceiling, Charge, Decision, Reservation, ReservationRequest, Settlement};
 pub use rollup::{Figures, Rollup, RollupKey, Spread};
+pub use schema::{COLUMNS, Column, ColumnKind, schema_json, schema_sql, schema_text};
 pub use sqlite::{Durability, SqliteSettings};
 pub use stop::{Stop, StopScope, Stops};
 pub use sweep::sweep_until_shutdown;
@@ -419,3 +421,6 @@ impl Ledger {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) use entry::samples;

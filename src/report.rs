@@ -6,6 +6,7 @@
 mod export;
 mod figures;
 mod period;
+pub mod reprice;
 mod table;
 
 use std::collections::BTreeMap;

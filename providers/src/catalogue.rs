@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
-pub use price::{LongContext, PriceRow, Rates, UsageBound};
+pub use price::{LongContext, PriceRow, PricingError, Rates, Tier, ToolRates, UsageBound};
 pub use raw::CatalogueError;
 
 use crate::money::Currency;

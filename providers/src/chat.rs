@@ -143,6 +143,7 @@ impl ChatRequest {
                 .saturating_add(self.media.token_bound(model).min(model.context_window)),
             output_tokens: max_output_tokens.saturating_add(prediction).saturating_mul(self.choices),
             audio_millis: if self.media.sounds > 0 { sound } else { 0 },
+            tool_calls: 0,
         })
     }
 

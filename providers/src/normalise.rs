@@ -83,12 +83,12 @@ pub(crate) fn finish_reason(reason: &str, functions: bool) -> &'static str {
 /// The tiers that OpenAI's clients know.
 const SERVICE_TIERS: &[&str] = &["auto", "default", "flex", "scale", "priority", "fast"];
 
-/// OpenAI names the tier at the top and calls the standard one `default`; Mistral names it inside the usage.
+/// OpenAI names the tier at the top and calls the standard one `default`; Mistral names it inside the usage. What is
+/// billed follows this word, so it is kept even where clients do not know it.
 fn service_tier(answer: &Value, usage: Option<&ReportedUsage>) -> Option<String> {
     let top = answer.get("service_tier").and_then(Value::as_str);
     let tier = top.or_else(|| usage?.service_tier.as_deref())?;
-    let tier = if tier == "standard" { "default" } else { tier };
-    SERVICE_TIERS.contains(&tier).then(|| tier.to_owned())
+    Some(if tier == "standard" { "default" } else { tier }.to_owned())
 }
 
 /// The usage in OpenAI's words, with those parts that the vendor told apart: what it did not say is not zero.

@@ -2,7 +2,8 @@
 //!
 //! It must not know vendors: adapters turn a request into what a vendor accepts.
 
-use crate::catalogue::{Model, Operation, UsageBound};
+use crate::Dialect;
+use crate::catalogue::{Model, Operation, PriceRow, UsageBound};
 use crate::chat::{ChatRequest, InvalidRequest};
 use crate::embeddings::EmbeddingsRequest;
 use crate::moderation::ModerationRequest;
@@ -129,6 +130,31 @@ impl ApiRequest {
             Self::Moderation(request) => Some(request.body_bytes),
             Self::Transcription(_) => None,
         }
+    }
+
+    /// How many calls of tools that run at the vendor the call may make: the fewer of what the client and its plan
+    /// allow, and none where the vendor or the price row does not say what one costs. A request that needs such a tool
+    /// is refused when it is encoded for none.
+    pub fn tool_calls(&self, dialect: Dialect, price: &PriceRow, plan_limit: u64) -> u64 {
+        match self {
+            Self::Responses(request) if dialect == Dialect::Openai && price.tool_calls.web_search.is_some() => {
+                request.search.map_or(0, |search| search.max_calls.unwrap_or(u64::MAX).min(plan_limit))
+            }
+            _ => 0,
+        }
+    }
+
+    /// The cheaper service tier that the client asks for, where the vendor has it and the price row covers it for every
+    /// call within `bound`. Dearer tiers are the town's to decide, so they are none of these.
+    pub fn cheaper_tier(&self, dialect: Dialect, price: &PriceRow, bound: &UsageBound) -> Option<&'static str> {
+        const FLEX: &str = "flex";
+        let asked = match self {
+            Self::Chat(request) => request.rest.get("service_tier"),
+            Self::Responses(request) => request.body.get("service_tier"),
+            _ => None,
+        };
+        let offered = dialect == Dialect::Openai && price.has_cheaper(FLEX, bound);
+        (offered && asked.is_some_and(|tier| tier == FLEX)).then_some(FLEX)
     }
 
     /// What stays the same over the turns of one conversation; empty for what has no turns.

@@ -46,6 +46,17 @@ pub struct ResponsesRequest {
     pub chat: ChatRequest,
     /// Fields that were set and that chat has no place for: they are lost on every host but OpenAI.
     pub dropped: Vec<String>,
+    /// The search of the web among its tools: it runs at the vendor and is billed apart, so not every plan allows it.
+    pub search: Option<Search>,
+}
+
+/// A search of the web, asked for as a tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Search {
+    /// Its place among the tools.
+    pub place: usize,
+    /// Most calls of such tools that the client wants.
+    pub max_calls: Option<u64>,
 }
 
 impl ResponsesRequest {
@@ -58,6 +69,7 @@ impl ResponsesRequest {
         let body_bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);
         let mut body = parse_object(body, "a Responses request")?;
         let max_output_tokens = output_limit(&body)?;
+        let search = search(&body)?;
         let translated = request::translate(&body, request::Surface::Responses)?;
         let chat = ChatRequest::from_map(translated.chat, body_bytes).map_err(in_input)?;
         for key in ["model", "stream", "max_output_tokens"] {
@@ -65,7 +77,7 @@ impl ResponsesRequest {
         }
         let stream = chat.stream;
         let model = chat.model.clone();
-        Ok(Self { model, stream, max_output_tokens, body, body_bytes, chat, dropped: translated.dropped })
+        Ok(Self { model, stream, max_output_tokens, body, body_bytes, chat, dropped: translated.dropped, search })
     }
 }
 
@@ -78,6 +90,23 @@ fn output_limit(body: &Map<String, Value>) -> Result<Option<u64>, InvalidRequest
             _ => Err(wrong_type(KEY, &format!("a whole number of at least {MIN_OUTPUT_TOKENS}"))),
         },
     }
+}
+
+/// The search among the tools, and its limit where the client gives one.
+fn search(body: &Map<String, Value>) -> Result<Option<Search>, InvalidRequest> {
+    const KEY: &str = "max_tool_calls";
+    let Some(place) = body.get("tools").and_then(Value::as_array).into_iter().flatten().position(tools::is_search)
+    else {
+        return Ok(None);
+    };
+    let max_calls = match body.get(KEY) {
+        None | Some(Value::Null) => None,
+        Some(value) => match value.as_u64() {
+            Some(limit) if limit > 0 => Some(limit),
+            _ => return Err(wrong_type(KEY, "a whole number of at least 1")),
+        },
+    };
+    Ok(Some(Search { place, max_calls }))
 }
 
 /// True for a body in the shape of the Responses API that was posted where chat requests are (Cursor does).

@@ -111,6 +111,7 @@ impl TranscriptionRequest {
     /// The most the call can use with `model`: the longest recording that the vendor takes, and its whole window.
     pub fn bound(model: &Model) -> UsageBound {
         UsageBound {
+            tool_calls: 0,
             input_tokens: model.context_window,
             output_tokens: model.max_output_tokens.unwrap_or(model.context_window),
             audio_millis: model.max_audio_seconds.unwrap_or(0).saturating_mul(1_000),

@@ -138,6 +138,8 @@ pub(crate) mod tests {
             model_id: "sent-model",
             model,
             max_output_tokens: 500,
+            tool_calls: 0,
+            service_tier: None,
             safety_identifier: "hash",
             request_id: "req_1",
         })

@@ -1,4 +1,4 @@
-//! Token usage in disjoint buckets, read leniently from every spelling the vendors use.
+//! Usage of tokens in disjoint buckets, and of what is billed beside them, read leniently from every spelling the vendors use.
 //!
 //! Cached and cache-write tokens are subsets of a vendor's input, reasoning is a subset of its output; here they are
 //! taken apart once, so that nothing is priced twice. It must not know prices.
@@ -28,6 +28,23 @@ pub struct Usage {
     /// Length of the sound, in milliseconds, where a model is billed by time.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub audio_millis: u64,
+    /// Calls of tools that ran at the vendor and that it bills apart.
+    #[serde(default, skip_serializing_if = "ToolCalls::is_none")]
+    pub tool_calls: ToolCalls,
+}
+
+/// Calls of tools that run at the vendor, by the kind that has a rate of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCalls {
+    /// Searches of the web.
+    pub web_search: u64,
+}
+
+impl ToolCalls {
+    /// True when no tool ran.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
@@ -115,6 +132,7 @@ impl ReportedUsage {
                 reasoning,
                 input_audio: audio,
                 audio_millis: object.get("prompt_audio_seconds").and_then(millis).unwrap_or(0),
+                tool_calls: ToolCalls::default(),
             },
             None => Usage {
                 input_uncached: input.saturating_sub(audio),

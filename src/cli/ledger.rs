@@ -1,4 +1,4 @@
-//! `passerelle ledger verify|export|adjust`.
+//! `passerelle ledger verify|export|schema|adjust`.
 
 use std::io::BufWriter;
 use std::process::ExitCode;
@@ -10,9 +10,11 @@ use providers::money::{Money, format_nanos, parse_decimal};
 
 use super::{ConfigFile, EX_SOFTWARE, Failure, complain, say};
 use crate::clock::Clock;
-use crate::ledger::{Adjustment, Author, ChainHead, ExportFormat, Ledger, Record, export};
+use crate::ledger::{
+    Adjustment, Author, ChainHead, ExportFormat, Ledger, Record, export, schema_json, schema_sql, schema_text,
+};
 
-/// Verify, export or correct the ledger.
+/// Verify, export or correct the ledger, or say what an export holds.
 #[derive(clap::Args)]
 pub(super) struct LedgerCommand {
     #[command(subcommand)]
@@ -42,12 +44,29 @@ enum Action {
         #[arg(long, value_enum, default_value_t = Form::Csv)]
         format: Form,
     },
+    /// Say what the columns of an export are: type, unit and meaning.
+    #[command(after_help = "Example: passerelle ledger schema --format sql | duckdb ledger.duckdb")]
+    Schema {
+        /// Form of the description.
+        #[arg(long, value_enum, default_value_t = SchemaForm::Text)]
+        format: SchemaForm,
+    },
     /// Correct what was booked by an adjustment: entries themselves are never changed. Works beside a running gateway.
     #[command(
         after_help = "Example: passerelle ledger adjust --config passerelle.toml --entry 1204 --cost 0 --by \"Claire, DSI\" --reason \"not on the bill of November\"\n         \
                       passerelle ledger adjust --config passerelle.toml --provider openai --day 2026-11-30 --euros=-1.25 --by \"Claire, DSI\" --reason \"credit note\""
     )]
     Adjust(Box<Adjust>),
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum SchemaForm {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// A CREATE TABLE for the CSV.
+    Sql,
 }
 
 #[derive(Args)]
@@ -102,6 +121,15 @@ impl LedgerCommand {
                     Form::Jsonl => ExportFormat::JsonLines,
                 };
                 export(&ledger, format, &mut BufWriter::new(std::io::stdout().lock()))?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Action::Schema { format } => {
+                let text = match format {
+                    SchemaForm::Text => schema_text(),
+                    SchemaForm::Json => schema_json(),
+                    SchemaForm::Sql => schema_sql(),
+                };
+                say(text.trim_end());
                 Ok(ExitCode::SUCCESS)
             }
             Action::Adjust(adjust) => adjust.run(),

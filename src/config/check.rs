@@ -413,6 +413,7 @@ fn check_plan(checker: &mut Checker<'_>, name: &str, raw: RawPlan) -> Option<Pla
         },
         rate: Rate { requests_per_minute: requests_per_minute?, burst: burst?, simultaneous: simultaneous?.get() },
         max_output_tokens: raw.max_output_tokens,
+        tool_calls_per_question: raw.tool_calls_per_question,
         hosts: raw.hosts,
         models: raw.models,
     })

@@ -142,6 +142,9 @@ pub(super) struct RawPlan {
     pub(super) tokens_per_day: u64,
     pub(super) euros_per_month: String,
     pub(super) max_output_tokens: u64,
+    /// Absent is none: what costs beside tokens is never allowed by silence.
+    #[serde(default)]
+    pub(super) tool_calls_per_question: u64,
     pub(super) hosts: Residency,
     pub(super) models: Vec<String>,
 }

@@ -215,3 +215,81 @@ impl Entry {
         row.split_once('/').map_or(&*self.sent_model, |(_, model)| model)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod samples {
+    use providers::usage::{ToolCalls, Usage};
+
+    use super::*;
+    use crate::ledger::Charge;
+
+    /// An entry in which nothing is absent: a new field does not compile until it is here.
+    #[expect(clippy::too_many_lines, reason = "a line for each field")]
+    pub(crate) fn full() -> Entry {
+        let some = |text: &str| Some(text.to_owned());
+        Entry {
+            id: "e".into(),
+            request_id: "r".into(),
+            attempt: 1,
+            outcome: Outcome::Completed,
+            error_type: some("x"),
+            retried: true,
+            http_status: Some(503),
+            resident: "p".into(),
+            key_id: "k".into(),
+            plan: "resident".into(),
+            operation: "chat".into(),
+            stream: true,
+            choices: 1,
+            client_left: true,
+            route: some("auto"),
+            assignment: Assignment::Drawn,
+            probability_ppm: Some(500_000),
+            provider: "openai".into(),
+            account: some("town"),
+            host: "eu".into(),
+            region: "eu".into(),
+            request_model: "auto".into(),
+            sent_model: "m".into(),
+            response_model: some("m"),
+            upstream_id: some("u"),
+            upstream_request_id: some("v"),
+            finish_reason: some("stop"),
+            service_tier: some("flex"),
+            usage: Some(Usage {
+                input_uncached: 1,
+                input_cached: 2,
+                cache_write: 3,
+                output_visible: 4,
+                reasoning: 5,
+                input_audio: 6,
+                audio_millis: 7,
+                tool_calls: ToolCalls { web_search: 8 },
+            }),
+            usage_consistent: Some(true),
+            usage_raw: some("{}"),
+            currency: "USD".into(),
+            cost_nanos: Some(1),
+            cost_lower_nanos: 1,
+            cost_upper_nanos: 1,
+            cost_euro_nanos: Some(1),
+            rate_micros: 1_100_000,
+            rate_date: "2026-11-23".into(),
+            price_row: "openai/m@2026-01-01".into(),
+            uplift_percent: 10,
+            ceiling_euro_nanos: 2,
+            charged: Charge { questions: 1, tokens: 15, euro_nanos: 1 },
+            day: "2026-11-24".into(),
+            month: "2026-11".into(),
+            year: "2026".into(),
+            received_at: 1,
+            ended_at: 2,
+            overhead_micros: Some(1),
+            first_chunk_micros: Some(1),
+            first_text_micros: Some(1),
+            duration_micros: Some(1),
+            output_chars: Some(1),
+            length_class: LengthClass::Short,
+        }
+    }
+}

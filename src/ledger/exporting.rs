@@ -1,10 +1,13 @@
 //! Every entry as CSV or JSON lines, for a spreadsheet, a database, or the next contract holder.
+//!
+//! What the columns mean is said in [`super::schema`]. It must not know what an entry is for.
 
 use std::io::Write;
 
 use serde_json::Value;
 
-use super::{Ledger, StoreError};
+use super::schema::COLUMNS;
+use super::{Entry, Ledger, StoreError};
 
 /// The form of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,70 +17,6 @@ pub enum ExportFormat {
     /// One JSON object a line.
     JsonLines,
 }
-
-/// Columns of the CSV, in order. Absent values are empty, never zero.
-const COLUMNS: &[&str] = &[
-    "seq",
-    "id",
-    "request_id",
-    "attempt",
-    "outcome",
-    "error_type",
-    "retried",
-    "http_status",
-    "resident",
-    "key_id",
-    "plan",
-    "operation",
-    "stream",
-    "choices",
-    "client_left",
-    "route",
-    "assignment",
-    "probability_ppm",
-    "provider",
-    "account",
-    "host",
-    "region",
-    "request_model",
-    "sent_model",
-    "response_model",
-    "upstream_id",
-    "upstream_request_id",
-    "finish_reason",
-    "service_tier",
-    "usage.input_uncached",
-    "usage.input_cached",
-    "usage.cache_write",
-    "usage.output_visible",
-    "usage.reasoning",
-    "usage_consistent",
-    "usage_raw",
-    "currency",
-    "cost_nanos",
-    "cost_lower_nanos",
-    "cost_upper_nanos",
-    "cost_euro_nanos",
-    "rate_micros",
-    "rate_date",
-    "price_row",
-    "uplift_percent",
-    "ceiling_euro_nanos",
-    "charged.questions",
-    "charged.tokens",
-    "charged.euro_nanos",
-    "day",
-    "month",
-    "year",
-    "received_at",
-    "ended_at",
-    "overhead_micros",
-    "first_chunk_micros",
-    "first_text_micros",
-    "duration_micros",
-    "output_chars",
-    "length_class",
-];
 
 /// Writes every entry to `out`; returns how many.
 ///
@@ -89,9 +28,10 @@ pub fn export(ledger: &Ledger, format: ExportFormat, out: &mut dyn Write) -> Res
     match format {
         ExportFormat::Csv => {
             let mut csv = csv::Writer::from_writer(out);
-            csv.write_record(COLUMNS).map_err(|error| failed(&error))?;
+            csv.write_record(COLUMNS.iter().map(|column| column.name)).map_err(|error| failed(&error))?;
             let lines = each_entry(ledger, |value| {
-                csv.write_record(COLUMNS.iter().map(|column| cell(value, column))).map_err(|error| error.to_string())
+                csv.write_record(COLUMNS.iter().map(|column| cell(value, column.name)))
+                    .map_err(|error| error.to_string())
             })?;
             csv.flush().map_err(|error| failed(&error))?;
             Ok(lines)
@@ -108,10 +48,7 @@ fn each_entry(ledger: &Ledger, mut write: impl FnMut(&Value) -> Result<(), Strin
     let mut result = Ok(());
     ledger.visit_entries(&mut |seq, entry| {
         if result.is_ok() {
-            result = serde_json::to_value(&entry).map_err(|error| error.to_string()).and_then(|mut value| {
-                if let Some(object) = value.as_object_mut() {
-                    object.shift_insert(0, "seq".into(), seq.into());
-                }
+            result = exported(seq, &entry).map_err(|error| error.to_string()).and_then(|value| {
                 lines += 1;
                 write(&value)
             });
@@ -119,6 +56,22 @@ fn each_entry(ledger: &Ledger, mut write: impl FnMut(&Value) -> Result<(), Strin
     })?;
     result.map_err(|error| StoreError::Unavailable(format!("the export cannot be written: {error}")))?;
     Ok(lines)
+}
+
+/// One entry as it is exported: what is stored, and in so many words the zeros and the `false` that storing leaves out.
+/// What is not known stays absent.
+pub(super) fn exported(seq: u64, entry: &Entry) -> serde_json::Result<Value> {
+    let mut value = serde_json::to_value(entry)?;
+    if let Some(object) = value.as_object_mut() {
+        object.shift_insert(0, "seq".into(), seq.into());
+        object.entry("retried").or_insert(entry.retried.into());
+        if let (Some(usage), Some(Value::Object(parts))) = (entry.usage, object.get_mut("usage")) {
+            parts.entry("input_audio").or_insert(usage.input_audio.into());
+            parts.entry("audio_millis").or_insert(usage.audio_millis.into());
+            parts.entry("tool_calls").or_insert(serde_json::to_value(usage.tool_calls)?);
+        }
+    }
+    Ok(value)
 }
 
 fn cell(value: &Value, column: &str) -> String {

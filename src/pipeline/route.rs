@@ -223,17 +223,21 @@ fn call(wanted: &Wanted<'_>, found: &Resolved, residency: Residency) -> Result<C
         .min(plan.max_output_tokens)
         .min(model.max_output_tokens.unwrap_or(u64::MAX));
     let uplift_percent = host.uplift_for(model);
-    let bound = request.bound(model, max_output_tokens)?;
-    let overflow = |_| PipelineError::Internal("the ceiling of a call does not fit");
-    let ceiling_cost = price.ceiling(&bound, uplift_percent).map_err(overflow)?;
+    let tool_calls = request.tool_calls(found.provider.dialect, price, plan.tool_calls_per_question);
+    let bound = request.bound(model, max_output_tokens)?.with_tool_calls(tool_calls, model.context_window);
+    let service_tier = request.cheaper_tier(found.provider.dialect, price, &bound);
+    let overflow = || PipelineError::Internal("the ceiling of a call does not fit");
+    let ceiling_cost = price.ceiling_at(service_tier, &bound, uplift_percent).map_err(|_| overflow())?;
     let ceiling = Ceiling {
         tokens: bound.input_tokens.saturating_add(bound.output_tokens),
-        euro_nanos: rate.to_euro(ceiling_cost).map_err(overflow)?.nanos(),
+        euro_nanos: rate.to_euro(ceiling_cost).map_err(|_| overflow())?.nanos(),
     };
     let context = CallContext {
         model_id: &found.sent_id,
         model,
         max_output_tokens,
+        tool_calls,
+        service_tier,
         safety_identifier: wanted.pseudonym,
         request_id: wanted.request_id,
     };

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use providers::catalogue::PricingError;
 use providers::error::ProviderError;
-use providers::money::Money;
+use providers::money::{Money, MoneyError};
 use providers::stream::AnswerFacts;
 use providers::usage::{ReportedUsage, Usage};
 use uuid::Uuid;
@@ -360,9 +361,22 @@ impl Attempt {
                 return;
             }
         };
-        let Some((cost, euro)) = self.cost(entry, &usage) else {
-            entry.error_type = Some("cost_overflow".to_owned());
-            return;
+        let (cost, euro) = match self.cost(entry, &usage) {
+            Ok(found) => found,
+            Err(error) => {
+                // What it used is known, what it cost is not: the ceiling is charged, and a price is to be added.
+                let label = match error {
+                    PricingError::TierUnpriced => "tier_unpriced",
+                    PricingError::ToolUnpriced => "tool_unpriced",
+                    PricingError::Amount(_) => "cost_overflow",
+                };
+                tracing::error!(
+                    request.id = %entry.request_id, price_row = %entry.price_row, tier = entry.service_tier.as_deref(),
+                    error.r#type = label, "an answer has no price: {error}"
+                );
+                entry.error_type = Some(label.to_owned());
+                return;
+            }
         };
         // A failed answer has a price too, where the vendor gave its usage, but no reason for a good end.
         let broke_off = entry.error_type.is_some() && facts.finish_reason.is_none();
@@ -377,11 +391,13 @@ impl Attempt {
         }
     }
 
-    /// The cost by the price of the model that the vendor **returned**; by that of the model sent when it returned one
-    /// that the catalogue does not know.
-    fn cost(&self, entry: &mut Entry, usage: &Usage) -> Option<(Money, Money)> {
-        let day =
-            Timestamp::from_microsecond(entry.received_at).ok()?.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
+    /// The cost by the price of the model and at the tier that the vendor **returned**; by that of the model sent when
+    /// it returned one that the catalogue does not know.
+    fn cost(&self, entry: &mut Entry, usage: &Usage) -> Result<(Money, Money), PricingError> {
+        let day = Timestamp::from_microsecond(entry.received_at)
+            .map_err(|_| MoneyError::Overflow)?
+            .to_zoned_datetime(jiff::tz::TimeZone::UTC)
+            .date();
         let returned = entry.response_model.as_deref().and_then(|id| self.leg.catalogue.resolve(id, day));
         let (price, uplift) = match returned.and_then(|model| Some((model.price_at(day)?, model))) {
             Some((price, model)) => (price, self.leg.host.uplift_for(model)),
@@ -389,8 +405,8 @@ impl Attempt {
         };
         entry.price_row = price.id.to_string();
         entry.uplift_percent = uplift;
-        let cost = price.cost(usage, uplift).ok()?;
-        Some((cost, self.leg.rate.to_euro(cost).ok()?))
+        let cost = price.cost_at(entry.service_tier.as_deref(), usage, uplift)?;
+        Ok((cost, self.leg.rate.to_euro(cost)?))
     }
 
     /// A stream that broke off: at least what it said it had used, at most the ceiling.
@@ -399,7 +415,9 @@ impl Attempt {
         entry.outcome = Outcome::Interrupted;
         entry.error_type = Some(error_type.to_owned());
         let seen = facts.usage.as_ref().map_or_else(Usage::default, |reported| reported.usage);
-        entry.cost_lower_nanos = self.leg.price.cost(&seen, self.leg.uplift_percent).map_or(0, Money::nanos);
+        let tier = entry.service_tier.as_deref();
+        let least = self.leg.price.least_cost(tier, &seen, self.leg.uplift_percent);
+        entry.cost_lower_nanos = least.map_or(0, Money::nanos);
     }
 
     fn failed(&self, entry: &mut Entry, error: &ProviderError) {

@@ -11,7 +11,7 @@ use super::{ATTEMPTS_FOR_P50, ATTEMPTS_FOR_P90, ATTEMPTS_FOR_P95, Quantiles, Rep
 /// Columns of the terminal.
 const WIDTH: u16 = 120;
 const NOT_KNOWN: &str = "–";
-const SIMULATED: &str = "*** SIMULATED VENDORS: these figures say nothing about real ones ***";
+pub(super) const SIMULATED: &str = "*** SIMULATED VENDORS: these figures say nothing about real ones ***";
 
 /// The whole page.
 pub(super) fn render(report: &Report) -> String {
@@ -203,7 +203,7 @@ fn legend(report: &Report) -> String {
     ))
 }
 
-fn empty_table<const N: usize>(header: [&str; N]) -> Table {
+pub(super) fn empty_table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table
         .load_style(UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none()))
@@ -214,7 +214,7 @@ fn empty_table<const N: usize>(header: [&str; N]) -> Table {
 }
 
 /// Everything after provider and model is a number; one space less a column leaves room for long model names.
-fn align_numbers(table: &mut Table) {
+pub(super) fn align_numbers(table: &mut Table) {
     table.column_iter_mut().for_each(|column| {
         column.set_padding((0, 1));
     });
@@ -235,7 +235,7 @@ fn text(value: Option<&str>) -> String {
 }
 
 /// Breaks a paragraph between words so that no line is wider than the terminal.
-fn wrap(paragraph: &str) -> String {
+pub(super) fn wrap(paragraph: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
     for word in paragraph.split_whitespace() {
         match lines.last_mut() {

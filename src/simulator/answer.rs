@@ -219,6 +219,7 @@ impl Answer {
             audio: asked.prompt.media.audio_tokens,
             audio_millis: asked.prompt.media.audio_millis,
             output,
+            searches: 0,
         };
         Self { dialect, id, created, model, choices, tokens }
     }
@@ -242,7 +243,7 @@ impl Answer {
 
     /// Exact usage, as the vendor reports it.
     pub(super) fn usage(&self) -> Value {
-        let Tokens { input, cached, output, audio, audio_millis } = self.tokens;
+        let Tokens { input, cached, output, audio, audio_millis, .. } = self.tokens;
         let mut usage = json!({"prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output});
         match self.dialect {
             Dialect::Mistral => {

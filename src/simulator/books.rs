@@ -33,6 +33,9 @@ pub struct Books {
     /// Sound billed by time, in milliseconds.
     #[serde(default)]
     pub audio_millis: u64,
+    /// Searches of the web, billed by the call.
+    #[serde(default)]
+    pub web_searches: u64,
     /// Responses that the vendor would keep, because the caller did not forbid it.
     #[serde(default)]
     pub stored: u64,
@@ -69,6 +72,8 @@ pub(super) struct Tokens {
     pub(super) output: u64,
     /// Sound billed by time.
     pub(super) audio_millis: u64,
+    /// Searches of the web, billed by the call.
+    pub(super) searches: u64,
 }
 
 impl Books {
@@ -79,6 +84,7 @@ impl Books {
         self.output_tokens += tokens.output;
         self.audio_tokens += tokens.audio;
         self.audio_millis += tokens.audio_millis;
+        self.web_searches += tokens.searches;
         self.billed_nanos = self.billed_nanos.saturating_add(nanos);
         if !self.models.contains_key(model) {
             self.models.insert(model.to_owned(), ModelBooks::default());
@@ -93,8 +99,8 @@ impl Books {
     }
 }
 
-/// What one call costs, in nano-units: tokens times rate per million, plus sound times rate per minute, plus the host's
-/// uplift, rounded up once. A model that is free has no rates.
+/// What one call costs, in nano-units: tokens times rate per million, plus sound times rate per minute, plus searches
+/// times rate per call, plus the host's uplift, rounded up once. A model that is free has no rates.
 pub(super) fn price(row: &PriceRow, uplift_percent: u32, used: Tokens) -> i64 {
     let rates = match row.long_context {
         Some(tier) if used.input > tier.above_input_tokens => tier.rates,
@@ -109,7 +115,9 @@ pub(super) fn price(row: &PriceRow, uplift_percent: u32, used: Tokens) -> i64 {
     let millionths: u128 = parts.iter().map(|(count, rate)| u128::from(*count) * u128::from(*rate)).sum();
     // A minute has 60,000 milliseconds: one of them is 50/3 of a millionth of a minute.
     let sound = u128::from(used.audio_millis) * u128::from(rates.audio_minute.unwrap_or(0));
-    let three_hundred_millionths = (3 * millionths + 50 * sound) * u128::from(100 + uplift_percent);
+    let searches = u128::from(used.searches) * u128::from(row.tool_calls.web_search.unwrap_or(0));
+    let three_hundred_millionths =
+        (3 * millionths + 50 * sound + 3_000_000 * searches) * u128::from(100 + uplift_percent);
     let nanos = three_hundred_millionths.div_ceil(300_000_000);
     i64::try_from(nanos).unwrap_or(i64::MAX)
 }

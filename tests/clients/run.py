@@ -15,6 +15,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import exports
 from town import Failure, Town, without_settings
 
 HERE = Path(__file__).resolve().parent
@@ -219,6 +220,8 @@ def main():
             if results.run("simulators and gateway start", town.start):
                 results.run("clients run", lambda: run_clients(town, results, arguments))
                 results.run("gateway ends on SIGTERM", town.stop_gateway)
+                results.run("DuckDB reads the exports", lambda: exports.check(town))
+                results.run("repricing finds what was booked", lambda: exports.check_repricing(town))
         finally:
             town.stop()
         if results.failed and arguments.verbose:

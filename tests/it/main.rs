@@ -21,6 +21,7 @@ mod failures;
 mod ledger_contract;
 mod money;
 mod peers;
+mod prices;
 mod privacy;
 mod process;
 mod quota;

@@ -1,5 +1,7 @@
 //! A catalogue file as written, and the checks that turn it into a [`ProviderCatalogue`].
 
+mod tiers;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -7,7 +9,8 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use serde::Deserialize;
 
-use super::{Alias, Host, LongContext, Model, Operation, PriceRow, ProviderCatalogue, Rates};
+use self::tiers::{RawTier, RawToolCalls};
+use super::{Alias, Host, LongContext, Model, Operation, PriceRow, ProviderCatalogue, Rates, Tier};
 use crate::money::{Currency, parse_decimal};
 use crate::{Dialect, ProviderId};
 
@@ -17,7 +20,6 @@ const PRICE_DECIMALS: usize = 9;
 const PLAUSIBLE_NANOS: RangeInclusive<u64> = 1_000_000..=1_000_000_000_000;
 /// Below 0.0001 a minute somebody typed a price per second, above 1 a price per hour.
 const PLAUSIBLE_NANOS_PER_MINUTE: RangeInclusive<u64> = 100_000..=1_000_000_000;
-
 /// Why a catalogue file is refused: every mistake, one a line.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{}", mistakes.join("\n"))]
@@ -91,6 +93,10 @@ struct RawPrice {
     free: bool,
     source: String,
     long_context: Option<RawLongContext>,
+    #[serde(default)]
+    tiers: BTreeMap<String, RawTier>,
+    #[serde(default)]
+    tool_calls: RawToolCalls,
 }
 
 #[derive(Deserialize)]
@@ -304,12 +310,46 @@ fn check_price(
     }
     let rates = checker.rates(&id, &raw.rates());
     check_unit(checker, &id, operation, raw.free, &raw.rates());
-    let long_context = raw.long_context.as_ref().map(|tier| {
-        let place = format!("{id}.long_context");
-        check_unit(checker, &place, operation, raw.free, &tier.rates());
-        LongContext { above_input_tokens: tier.above_input_tokens, rates: checker.rates(&place, &tier.rates()) }
-    });
-    PriceRow { id: id.into(), currency, from: raw.from, until: raw.until, rates, long_context, source: raw.source }
+    let unit = Unit { operation, free: raw.free };
+    let long_context = raw.long_context.as_ref().map(|long| check_long_context(checker, &id, unit, rates, long));
+    let standard = Tier { rates, long_context };
+    let tiers = tiers::check_tiers(checker, &id, unit, standard, &raw.tiers);
+    let tool_calls = tiers::check_tool_calls(checker, &id, &raw.tool_calls);
+    PriceRow {
+        id: id.into(),
+        currency,
+        from: raw.from,
+        until: raw.until,
+        rates,
+        long_context,
+        tiers,
+        tool_calls,
+        source: raw.source,
+    }
+}
+
+/// What a row's calls are billed by.
+#[derive(Clone, Copy)]
+struct Unit {
+    operation: Operation,
+    free: bool,
+}
+
+/// Rates of long context, beside `rates`, those of shorter ones: sound by the minute costs the same in both.
+fn check_long_context(
+    checker: &mut Checker,
+    place: &str,
+    unit: Unit,
+    rates: Rates,
+    raw: &RawLongContext,
+) -> LongContext {
+    let place = format!("{place}.long_context");
+    check_unit(checker, &place, unit.operation, unit.free, &raw.rates());
+    let long = checker.rates(&place, &raw.rates());
+    LongContext {
+        above_input_tokens: raw.above_input_tokens,
+        rates: Rates { audio_minute: rates.audio_minute, ..long },
+    }
 }
 
 /// Whatever a call of that kind is billed by has a rate: a missing one must not look like "free".

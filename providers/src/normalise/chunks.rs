@@ -50,6 +50,10 @@ impl ChunkTranslator {
             facts.response_model = text("model");
         }
         let reported = chunk.get("usage").and_then(ReportedUsage::from_chat);
+        // The last word counts, but silence is none.
+        if let Some(tier) = service_tier(chunk, reported.as_ref()) {
+            facts.service_tier = Some(tier);
+        }
         let mut decoded = Decoded::default();
         for choice in chunk.get("choices").and_then(Value::as_array).into_iter().flatten() {
             self.choice(chunk, choice, facts, &mut decoded, sink)?;
@@ -58,7 +62,6 @@ impl ChunkTranslator {
             if self.shape.include_usage {
                 sink(self.chunk(chunk, &json!([]), client_usage(&usage)));
             }
-            facts.service_tier = service_tier(chunk, Some(&usage));
             facts.usage = Some(usage);
         }
         Ok(decoded)

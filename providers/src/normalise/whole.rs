@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::calls::whole_call;
-use super::{Shape, client_usage, finish_reason, flatten, reasoning_beside, service_tier};
+use super::{SERVICE_TIERS, Shape, client_usage, finish_reason, flatten, reasoning_beside, service_tier};
 use crate::error::{ErrorKind, ProviderError};
 use crate::openai::facts_of;
 use crate::stream::AnswerFacts;
@@ -32,7 +32,7 @@ pub(crate) fn whole(answer: &Value, shape: &Shape) -> Result<(Value, AnswerFacts
         if let Some(usage) = &facts.usage {
             object.insert("usage".into(), client_usage(usage));
         }
-        if let Some(tier) = &facts.service_tier {
+        if let Some(tier) = facts.service_tier.as_ref().filter(|tier| SERVICE_TIERS.contains(&tier.as_str())) {
             object.insert("service_tier".into(), tier.as_str().into());
         }
     }

@@ -34,7 +34,12 @@ pub(crate) fn chat_body(
     let mut body = common_fields(request, context, dropped)?;
     body.insert("max_completion_tokens".into(), context.max_output_tokens.into());
     body.insert("store".into(), false.into());
-    body.insert("service_tier".into(), "default".into());
+    if let Some(tier) = context.service_tier {
+        dropped.retain(|name| name != "service_tier");
+        body.insert("service_tier".into(), tier.into());
+    } else {
+        body.insert("service_tier".into(), "default".into());
+    }
     body.insert("safety_identifier".into(), context.safety_identifier.into());
     if request.stream {
         // The noise against listeners on the wire costs bytes and says nothing.

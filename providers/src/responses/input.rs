@@ -60,6 +60,8 @@ impl Conversation {
                 self.reasoning.extend(readable_reasoning(object));
                 Ok(())
             }
+            // It holds the words that were searched for, not what was found: the answer after it says that.
+            "web_search_call" => Ok(()),
             "item_reference" => {
                 let message = "Nothing is stored here, so items cannot be referred to: send them in full.";
                 Err(InvalidRequest::unsupported(place, message))

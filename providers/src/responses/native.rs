@@ -7,9 +7,11 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::ResponsesRequest;
-use super::tools::flat_tools;
+use super::tools::native_tools;
 use crate::error::{ErrorKind, ProviderError};
 use crate::stream::{error_event, unreadable};
+use crate::upstream::CallContext;
+use crate::usage::ToolCalls;
 
 /// Fields that never reach the vendor as the client sent them: they identify the client, choose a dearer tier, or make
 /// the vendor work (compact the conversation, keep a cache for long) beyond what the request's ceiling covers.
@@ -25,29 +27,27 @@ const WITHHELD: &[&str] = &[
 /// Fields that mean nothing where nothing is stored, and that are refused when they would.
 const STATELESS: &[&str] = &["store", "background", "previous_response_id", "conversation", "prompt"];
 
-/// The body for OpenAI's `/responses`: the client's own, never stored, at the standard tier, with the output limit
-/// that was reserved. What is left out is named in `dropped`.
+/// The body for OpenAI's `/responses`: the client's own, never stored, at the standard tier or a cheaper one, with the
+/// limits of output and of tool calls that were reserved. What is left out is named in `dropped`.
 ///
-/// Reasoning that is not encrypted is left out too: OpenAI looks it up by its id, and refuses the request because it
-/// was never stored, or was another vendor's.
+/// Reasoning that is not encrypted and searches already made are left out too: OpenAI looks them up by their id, and
+/// refuses the request because they were never stored, or were another vendor's.
 pub(crate) fn native_body(
     request: &ResponsesRequest,
-    model_id: &str,
-    max_output_tokens: u64,
-    safety_identifier: &str,
-    cache_key: impl Fn(&Value) -> Value,
+    context: &CallContext<'_>,
     dropped: &mut Vec<String>,
 ) -> Map<String, Value> {
     let mut body = Map::new();
-    body.insert("model".into(), model_id.into());
+    body.insert("model".into(), context.model_id.into());
     for (key, value) in request.body.iter().filter(|(_, value)| !value.is_null()) {
         match key.as_str() {
+            "service_tier" if context.service_tier.is_some() => {}
             name if WITHHELD.contains(&name) => dropped.push(key.clone()),
             name if STATELESS.contains(&name) => {}
-            "prompt_cache_key" => drop(body.insert(key.clone(), cache_key(value))),
-            "tools" => drop(body.insert(key.clone(), flat_tools(Some(value)))),
+            "prompt_cache_key" => drop(body.insert(key.clone(), context.cache_key(value))),
+            "tools" => drop(body.insert(key.clone(), native_tools(value, dropped))),
             "reasoning" => drop(body.insert(key.clone(), standard_reasoning(value, dropped))),
-            "input" => drop(body.insert(key.clone(), without_lost_reasoning(value, dropped))),
+            "input" => drop(body.insert(key.clone(), without_what_is_not_stored(value, dropped))),
             "stream_options" => {
                 let names =
                     value.as_object().into_iter().flat_map(Map::keys).filter(|name| *name != "include_obfuscation");
@@ -62,10 +62,13 @@ pub(crate) fn native_body(
         let asked = options.and_then(|options| options.get("include_obfuscation")?.as_bool());
         body.insert("stream_options".into(), json!({"include_obfuscation": asked.unwrap_or(false)}));
     }
-    body.insert("max_output_tokens".into(), max_output_tokens.into());
+    body.insert("max_output_tokens".into(), context.max_output_tokens.into());
+    if request.search.is_some() {
+        body.insert("max_tool_calls".into(), context.tool_calls.into());
+    }
     body.insert("store".into(), false.into());
-    body.insert("service_tier".into(), "default".into());
-    body.insert("safety_identifier".into(), safety_identifier.into());
+    body.insert("service_tier".into(), context.service_tier.unwrap_or("default").into());
+    body.insert("safety_identifier".into(), context.safety_identifier.into());
     body
 }
 
@@ -81,16 +84,24 @@ fn standard_reasoning(reasoning: &Value, dropped: &mut Vec<String>) -> Value {
     reasoning
 }
 
-fn without_lost_reasoning(input: &Value, dropped: &mut Vec<String>) -> Value {
+/// The input without what the vendor would look up by its id: nothing is stored there.
+fn without_what_is_not_stored(input: &Value, dropped: &mut Vec<String>) -> Value {
     let Some(items) = input.as_array() else { return input.clone() };
-    let is_lost = |item: &&Value| {
-        item.get("type").is_some_and(|kind| kind == "reasoning")
-            && !item.get("encrypted_content").is_some_and(Value::is_string)
-    };
-    if items.iter().any(|item| is_lost(&item)) {
-        dropped.push("input.reasoning".to_owned());
+    let mut kept = Vec::with_capacity(items.len());
+    for item in items {
+        let lost = match item.get("type").and_then(Value::as_str) {
+            Some("reasoning") if !item.get("encrypted_content").is_some_and(Value::is_string) => "input.reasoning",
+            Some("web_search_call") => "input.web_search_call",
+            _ => {
+                kept.push(item.clone());
+                continue;
+            }
+        };
+        if !dropped.iter().any(|name| name == lost) {
+            dropped.push(lost.to_owned());
+        }
     }
-    items.iter().filter(|item| !is_lost(item)).cloned().collect()
+    kept.into()
 }
 
 /// What is known of one of OpenAI's Responses, read as its events or its whole pass by.
@@ -109,6 +120,8 @@ pub(crate) struct NativeReader {
     pub(crate) service_tier: Option<String>,
     /// Characters of visible text so far.
     pub(crate) output_chars: u64,
+    /// Tools that ran at the vendor and that it bills apart.
+    pub(crate) tool_calls: ToolCalls,
 }
 
 /// What one event, or a whole answer, brought.
@@ -133,6 +146,8 @@ struct Event<'a> {
     delta: Option<&'a RawValue>,
     #[serde(borrow, default)]
     response: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    item: Option<&'a RawValue>,
 }
 
 /// The parts of a Response that the gateway needs; what it repeats of the request is skipped over.
@@ -178,6 +193,11 @@ impl NativeReader {
                 let whole: Value = serde_json::from_slice(data).map_err(|_| unreadable())?;
                 Ok(NativeEvent { terminal: true, error: Some(error_event(&whole)), ..NativeEvent::default() })
             }
+            "response.output_item.done" => {
+                let item = event.item.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
+                self.tool_calls.web_search += u64::from(item.as_ref().is_some_and(is_billed_search));
+                Ok(NativeEvent::default())
+            }
             kind if kind.ends_with(".delta") => {
                 let visible = matches!(kind, "response.output_text.delta" | "response.refusal.delta");
                 let text =
@@ -222,6 +242,11 @@ impl NativeReader {
         if let Some(usage) = response.usage {
             self.usage = Some(usage);
         }
+        if let Some(output) = response.output.filter(|output| !output.is_empty()) {
+            // The whole list, so what was counted item by item is in it.
+            let searches = output.iter().filter(|item| is_billed_search(item)).count();
+            self.tool_calls.web_search = u64::try_from(searches).unwrap_or(u64::MAX);
+        }
     }
 
     /// Notes how an answer ended, or says why it failed.
@@ -251,6 +276,13 @@ impl NativeReader {
             None => ProviderError::new(ErrorKind::Server, "The vendor failed to answer."),
         })
     }
+}
+
+/// Whether an item is a search that the vendor carried out. Each is taken as billed, pages opened after a search too: an
+/// answer is never booked below what the vendor may ask for it.
+fn is_billed_search(item: &Value) -> bool {
+    let is = |key: &str, wanted: &str| item.get(key).is_some_and(|value| value == wanted);
+    is("type", "web_search_call") && is("status", "completed")
 }
 
 fn chars(text: &str) -> u64 {

@@ -101,11 +101,15 @@ impl Translation<'_> {
     /// Tools, and what is said about them; without tools nothing may be said.
     fn tools(&mut self) -> Result<(), InvalidRequest> {
         let value = |key: &str| self.body.get(key).filter(|value| !value.is_null());
-        let mut kept = value("tools").map_or_else(|| Ok(Vec::new()), tools::chat_tools)?;
+        let search = self.surface == Surface::Responses;
+        let mut kept = value("tools").map_or_else(|| Ok(Vec::new()), |tools| tools::chat_tools(tools, search))?;
         if kept.is_empty() {
             return Ok(());
         }
-        let choice = value("tool_choice").map(|choice| tools::chat_tool_choice(choice, &mut kept)).transpose()?;
+        // Chat cannot search, so a request that does is never sent as one and its choice need not be understood.
+        let searches = value("tools").and_then(Value::as_array).into_iter().flatten().any(tools::is_search);
+        let choice = value("tool_choice").filter(|_| !searches);
+        let choice = choice.map(|choice| tools::chat_tool_choice(choice, &mut kept)).transpose()?;
         let parallel = value("parallel_tool_calls").cloned();
         let fields = [("tools", Some(Value::Array(kept))), ("tool_choice", choice), ("parallel_tool_calls", parallel)];
         for (name, value) in fields {

@@ -4,6 +4,8 @@ use serde_json::json;
 
 use super::*;
 use crate::error::ErrorKind;
+use crate::upstream::CallContext;
+use crate::upstream::tests::with_context;
 
 fn chat_of(body: &Value) -> Map<String, Value> {
     chat_map(body.as_object().unwrap()).unwrap()
@@ -217,7 +219,7 @@ fn what_cannot_be_served_is_refused_by_name() {
         (with("background", json!(true)), "background", unsupported),
         (with("prompt", json!({"id": "p"})), "prompt", unsupported),
         (
-            with("tools", json!([{"type": "function", "name": "f"}, {"type": "web_search"}])),
+            with("tools", json!([{"type": "function", "name": "f"}, {"type": "file_search"}])),
             "tools[1].type",
             unsupported,
         ),
@@ -225,7 +227,7 @@ fn what_cannot_be_served_is_refused_by_name() {
         (with("tools", json!([{"type": "function"}])), "tools[0].name", None),
         (item(json!({"type": "item_reference", "id": "msg_1"})), "input[1]", unsupported),
         (item(json!({"id": "msg_1"})), "input[1]", unsupported),
-        (item(json!({"type": "web_search_call", "id": "ws_1"})), "input[1].type", unsupported),
+        (item(json!({"type": "file_search_call", "id": "fs_1"})), "input[1].type", unsupported),
         (item(json!({"role": "tool", "content": "x"})), "input[1].role", None),
         (item(json!({"type": "function_call", "name": "f", "arguments": "{}"})), "input[1].call_id", None),
         (part(json!({"type": "input_image", "file_id": "file_1"})), "input[0].content[0].file_id", unsupported),
@@ -285,7 +287,7 @@ fn flat_tools_of_a_chat_request_are_nested_and_the_rest_stays() {
     assert!(!is_responses_shaped(body.as_object().unwrap()));
     let chat = ChatRequest::parse(body.to_string().as_bytes()).unwrap();
     assert_eq!(chat.rest["tools"], json!([{"type": "function", "function": {"name": "f", "parameters": {}}}]));
-    let others = json!([{"type": "web_search", "name": "w"}, 3]);
+    let others = json!([{"type": "file_search", "name": "w"}, 3]);
     assert_eq!(nest_tools(others.clone()), others);
     assert_eq!(nest_tools(json!("x")), json!("x"));
 }
@@ -347,14 +349,16 @@ fn openai_gets_the_clients_body_less_what_must_not_leave() {
         "previous_response_id": null, "background": false,
     }));
     let mut dropped = Vec::new();
-    let body =
-        native_body(&request, "m", 900, "hash", |key| json!(format!("town-{}", key.as_str().unwrap())), &mut dropped);
+    let body = with_context(|context| {
+        let context = CallContext { model_id: "m", max_output_tokens: 900, ..*context };
+        native_body(&request, &context, &mut dropped)
+    });
     assert_eq!(
         Value::Object(body).to_string(),
         json!({
             "model": "m",
             "input": [{"role": "user", "content": "x"}, {"type": "reasoning", "id": "rs_2", "summary": [], "encrypted_content": "e"}],
-            "prompt_cache_key": "town-k", "include": ["reasoning.encrypted_content"], "future": {"z": 1, "a": 2},
+            "prompt_cache_key": "hash:k", "include": ["reasoning.encrypted_content"], "future": {"z": 1, "a": 2},
             "stream": true, "stream_options": {"include_obfuscation": false}, "max_output_tokens": 900, "store": false,
             "service_tier": "default", "safety_identifier": "hash"
         })
@@ -456,4 +460,69 @@ fn an_answer_sent_back_as_input_is_the_message_it_was_made_of() {
     let echo = Echo::of(&parsed(&json!({"model": "m", "input": "x"})));
     let input = answer_from_chat(&chat, &echo)["output"].take();
     assert_eq!(chat_of(&json!({"model": "m", "input": input}))["messages"], json!([message]));
+}
+
+#[test]
+fn a_search_is_kept_for_openai_with_its_limit_and_its_harmless_keys() {
+    let tools = json!([
+        {"type": "function", "name": "f"},
+        {"type": "web_search", "search_context_size": "low", "return_token_budget": "unlimited"}
+    ]);
+    let body =
+        json!({"model": "m", "input": "x", "tools": tools, "tool_choice": {"type": "web_search"}, "max_tool_calls": 9});
+    let request = parsed(&body);
+    assert_eq!(request.search, Some(Search { place: 1, max_calls: Some(9) }));
+    assert_eq!(request.chat.rest["tools"].as_array().unwrap().len(), 1, "chat cannot search");
+    let mut dropped = Vec::new();
+    let sent = with_context(|context| native_body(&request, &CallContext { tool_calls: 2, ..*context }, &mut dropped));
+    assert_eq!(sent["max_tool_calls"], 2, "what was reserved for, whatever was asked");
+    assert_eq!(sent["tools"][1], json!({"type": "web_search", "search_context_size": "low"}));
+    assert_eq!(
+        (&sent["tool_choice"], dropped),
+        (&body["tool_choice"], vec!["tools.web_search.return_token_budget".to_owned()])
+    );
+    for limit in [json!(0), json!(-1), json!("two")] {
+        let body = json!({"model": "m", "input": "x", "tools": [{"type": "web_search"}], "max_tool_calls": limit});
+        assert_eq!(refused(&body).param.as_deref(), Some("max_tool_calls"));
+    }
+    let posted_as_chat = json!({"model": "m", "input": "x", "tools": [{"type": "web_search"}]});
+    assert!(chat_from_responses_shape(posted_as_chat.as_object().unwrap()).is_err(), "chat has no such tool");
+}
+
+#[test]
+fn searches_are_counted_once_however_they_are_told() {
+    let item =
+        |status: &str| json!({"type": "web_search_call", "id": "ws", "status": status, "action": {"type": "search"}});
+    let message = json!({"type": "message", "content": []});
+    let output = json!([item("completed"), item("failed"), item("completed"), message]);
+    let mut whole_reader = NativeReader::default();
+    whole_reader.answer(whole("completed", &output).to_string().as_bytes()).unwrap();
+    assert_eq!(whole_reader.tool_calls.web_search, 2, "a search that failed is not one");
+    for last_output in [output.clone(), json!([])] {
+        let mut reader = NativeReader::default();
+        let mut read = |event: Value| reader.event(event.to_string().as_bytes()).unwrap();
+        for (index, item) in output.as_array().unwrap().iter().enumerate() {
+            read(json!({"type": "response.output_item.added", "output_index": index, "item": item}));
+            read(json!({"type": "response.output_item.done", "output_index": index, "item": item}));
+        }
+        read(json!({"type": "response.completed", "response": whole("completed", &last_output)}));
+        assert_eq!(reader.tool_calls.web_search, 2, "never added up over events, never lost without the whole list");
+    }
+}
+
+#[test]
+fn the_last_usage_of_a_stream_wins_and_none_takes_nothing_away() {
+    let mut reader = NativeReader::default();
+    let mut read = |event: Value| reader.event(event.to_string().as_bytes()).unwrap();
+    let usage = |tokens: u64| json!({"input_tokens": tokens, "output_tokens": 0, "total_tokens": tokens});
+    for tokens in [1, 40] {
+        read(
+            json!({"type": "response.created", "response": {"id": "r", "status": "in_progress", "usage": usage(tokens)}}),
+        );
+    }
+    read(json!({"type": "response.created", "response": {"id": "r", "status": "in_progress", "usage": null}}));
+    assert_eq!(reader.usage.as_ref().unwrap()["input_tokens"], 40);
+    let mut read = |event: Value| reader.event(event.to_string().as_bytes()).unwrap();
+    read(json!({"type": "response.completed", "response": whole("completed", &json!([]))}));
+    assert_eq!(reader.usage.as_ref().unwrap()["input_tokens"], 3, "never added up");
 }

@@ -62,12 +62,40 @@ fn flat_tool(tool: &Value) -> Value {
     Value::Object(flat)
 }
 
-/// Nested tools for chat. Hosted tools are refused: they run at the vendor, at a price no ceiling covers.
-pub(super) fn chat_tools(tools: &Value) -> Result<Vec<Value>, InvalidRequest> {
+/// The keys of a search that change nothing in what it costs.
+const SEARCH_KEYS: &[&str] = &["type", "filters", "user_location", "search_context_size"];
+
+/// Whether a tool is a search of the web, which runs at the vendor.
+pub(super) fn is_search(tool: &Value) -> bool {
+    tool.get("type").is_some_and(|kind| kind == "web_search")
+}
+
+/// Tools for OpenAI's own Responses: flat, and of a search only what is known to cost nothing beside the search.
+pub(super) fn native_tools(tools: &Value, dropped: &mut Vec<String>) -> Value {
+    let mut flat = flat_tools(Some(tools));
+    let searches = flat.as_array_mut().into_iter().flatten().filter(|tool| is_search(tool));
+    for tool in searches.filter_map(Value::as_object_mut) {
+        tool.retain(|key, _| {
+            let known = SEARCH_KEYS.contains(&key.as_str());
+            if !known {
+                dropped.push(format!("tools.web_search.{key}"));
+            }
+            known
+        });
+    }
+    flat
+}
+
+/// Nested tools for chat, without a search of the web where `search` says that its price is seen to elsewhere. Other
+/// hosted tools are refused: they run at the vendor, at a price no ceiling covers.
+pub(super) fn chat_tools(tools: &Value, search: bool) -> Result<Vec<Value>, InvalidRequest> {
     let Some(items) = tools.as_array() else { return Err(wrong_type("tools", "a list")) };
     for (index, tool) in items.iter().enumerate() {
         let kind = tool.get("type").and_then(Value::as_str);
         let Some(kind) = kind else { return Err(wrong_type(&format!("tools[{index}].type"), "a text")) };
+        if search && is_search(tool) {
+            continue;
+        }
         if !matches!(kind, "function" | "custom") {
             let message = format!(
                 "Tools of type `{kind}` are not supported: only function and custom tools, which the client runs, are."
@@ -78,7 +106,7 @@ pub(super) fn chat_tools(tools: &Value) -> Result<Vec<Value>, InvalidRequest> {
             return Err(wrong_type(&format!("tools[{index}].name"), "a text"));
         }
     }
-    Ok(items.iter().cloned().map(nest_tool).collect())
+    Ok(items.iter().filter(|tool| !is_search(tool)).cloned().map(nest_tool).collect())
 }
 
 /// The name of a tool, or of a reference to one, in either form.

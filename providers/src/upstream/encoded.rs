@@ -29,6 +29,10 @@ pub struct CallContext<'a> {
     pub model: &'a Model,
     /// The output limit that was reserved for, in tokens per choice. Always sent: without it there is no ceiling.
     pub max_output_tokens: u64,
+    /// Calls of tools that run at the vendor that were reserved for; none of them may be sent without.
+    pub tool_calls: u64,
+    /// The cheaper service tier to ask for; the standard one otherwise.
+    pub service_tier: Option<&'static str>,
     /// Keyed hash of the resident, for vendors that ask for one.
     pub safety_identifier: &'a str,
     /// Our request id.
@@ -154,11 +158,12 @@ fn responses_call(
     context: &CallContext<'_>,
     dropped: &mut Vec<String>,
 ) -> Result<Call, InvalidRequest> {
+    if let Some(search) = request.search.filter(|_| dialect != Dialect::Openai || context.tool_calls == 0) {
+        let text = "Searches of the web are not offered here: this model or your plan does not allow them.";
+        return Err(InvalidRequest::unsupported(&format!("tools[{}].type", search.place), text));
+    }
     if dialect == Dialect::Openai {
-        let cache_key = |value: &Value| context.cache_key(value);
-        let (model, limit, resident) = (context.model_id, context.max_output_tokens, context.safety_identifier);
-        let body = native_body(request, model, limit, resident, cache_key, dropped);
-        return Ok(("/responses", json(body), Reader::Responses));
+        return Ok(("/responses", json(native_body(request, context, dropped)), Reader::Responses));
     }
     dropped.extend(request.dropped.iter().cloned());
     let (path, body, reader) = chat_call(dialect, &request.chat, context, dropped).map_err(in_input)?;
@@ -274,7 +279,10 @@ fn native_facts(reader: &NativeReader) -> AnswerFacts {
         response_model: reader.response_model.clone(),
         upstream_id: reader.upstream_id.clone(),
         finish_reason: reader.finish_reason.clone(),
-        usage: reader.usage.as_ref().and_then(ReportedUsage::from_responses),
+        usage: reader.usage.as_ref().and_then(ReportedUsage::from_responses).map(|mut reported| {
+            reported.usage.tool_calls = reader.tool_calls;
+            reported
+        }),
         service_tier: reader.service_tier.clone(),
         ..AnswerFacts::default()
     }

@@ -27,6 +27,8 @@ pub const ENDPOINTS: &[&str] = &["chat", "responses", "embeddings", "moderations
 
 /// The output limit that was reserved for: what every encoded body carries.
 pub const RESERVED_OUTPUT_TOKENS: u64 = 500;
+/// What the resident's plan allows of tools that run at the vendor.
+const TOOL_CALLS_OF_THE_PLAN: u64 = 3;
 /// Day on which the shipped catalogue is read.
 const TODAY: &str = "2026-11-24";
 
@@ -86,10 +88,13 @@ fn parse(endpoint: &str, body: &[u8]) -> Result<ApiRequest, InvalidRequest> {
 
 /// The request as a vendor gets it: parsed, then encoded for `dialect`.
 pub fn send(dialect: &str, endpoint: &str, body: &[u8]) -> Result<Sent, Refused> {
-    let context = context(dialect, endpoint, requested_model(body).as_deref());
+    let mut context = context(dialect, endpoint, requested_model(body).as_deref());
     let request = parse(endpoint, body).map_err(refused)?;
     // What the model cannot take is refused before anything is encoded.
-    request.bound(context.model, RESERVED_OUTPUT_TOKENS).map_err(refused)?;
+    let bound = request.bound(context.model, RESERVED_OUTPUT_TOKENS).map_err(refused)?;
+    let price = context.model.price_at(TODAY.parse().unwrap()).unwrap();
+    context.tool_calls = request.tool_calls(dialect_of(dialect), price, TOOL_CALLS_OF_THE_PLAN);
+    context.service_tier = request.cheaper_tier(dialect_of(dialect), price, &bound);
     let encoded = encode(dialect_of(dialect), &request, &context).map_err(refused)?;
     let body = serde_json::from_slice(encoded.json().unwrap()).unwrap();
     Ok(Sent { path: encoded.path.to_owned(), body, dropped: encoded.dropped })
@@ -206,6 +211,8 @@ fn context(dialect: &str, endpoint: &str, asked: Option<&str>) -> CallContext<'s
         model_id: &model.id,
         model,
         max_output_tokens: RESERVED_OUTPUT_TOKENS,
+        tool_calls: 0,
+        service_tier: None,
         safety_identifier: "resident-hash",
         request_id: "req_fixture",
     }
@@ -222,14 +229,18 @@ fn failure(error: ProviderError) -> Failure {
 fn facts(facts: &AnswerFacts) -> Value {
     let usage = facts.usage.as_ref().map(|reported| {
         let usage = &reported.usage;
-        json!({
+        let mut facts = json!({
             "input_uncached": usage.input_uncached,
             "input_cached": usage.input_cached,
             "cache_write": usage.cache_write,
             "output_visible": usage.output_visible,
             "reasoning": usage.reasoning,
             "consistent": reported.consistent,
-        })
+        });
+        if usage.tool_calls.web_search > 0 {
+            facts["web_search_calls"] = usage.tool_calls.web_search.into();
+        }
+        facts
     });
     json!({
         "response_model": facts.response_model,

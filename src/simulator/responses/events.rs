@@ -56,6 +56,23 @@ impl Events {
             let item = self.shaper.reasoning(true);
             self.event("response.output_item.done", json!({"output_index": 0, "item": item}), out);
         }
+        self.searches(u64::from(answer.reasoning() > 0), out);
+    }
+
+    /// The searches, which all come before the first word.
+    fn searches(&mut self, before: u64, out: &mut String) {
+        for number in 0..self.shaper.searches() {
+            let index = before + number;
+            let item = self.shaper.search(number, Status::InProgress);
+            let id = item.get("id").cloned();
+            self.event("response.output_item.added", json!({"output_index": index, "item": item}), out);
+            for stage in ["in_progress", "searching", "completed"] {
+                let data = json!({"output_index": index, "item_id": id});
+                self.event(&format!("response.web_search_call.{stage}"), data, out);
+            }
+            let item = self.shaper.search(number, Status::Completed);
+            self.event("response.output_item.done", json!({"output_index": index, "item": item}), out);
+        }
     }
 
     fn summary(&mut self, out: &mut String) {
@@ -144,7 +161,7 @@ impl Frames for Events {
         }
         let Some(choice) = answer.choices.first() else { return };
         if let Some((number, segment, place)) = choice.at(step) {
-            let index = number + usize::from(choice.reasoning > 0);
+            let index = number + self.shaper.items_before(choice);
             let final_one = number + 1 == choice.segments.len();
             let status = if final_one { status_of(choice) } else { Status::Completed };
             self.token(&Place { index, number, segment, place, status }, out);

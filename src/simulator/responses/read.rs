@@ -17,6 +17,22 @@ use super::super::wish::{self, Signals, Wish};
 pub(super) struct Request {
     pub(super) asked: Asked,
     pub(super) body: Map<String, Value>,
+    /// Searches of the web that the model may make.
+    pub(super) most_searches: u64,
+}
+
+/// Searches where the caller sets no limit.
+const SEARCHES: u64 = 3;
+
+/// How many searches the caller lets the model make.
+fn most_searches(body: &Map<String, Value>) -> u64 {
+    let tools = body.get("tools").and_then(Value::as_array).into_iter().flatten();
+    let offered = tools.filter_map(|tool| tool.get("type")).any(|kind| kind == "web_search");
+    let forbidden = body.get("tool_choice").is_some_and(|choice| choice == "none");
+    if !offered || forbidden {
+        return 0;
+    }
+    body.get("max_tool_calls").and_then(Value::as_u64).unwrap_or(SEARCHES).min(SEARCHES)
 }
 
 impl Request {
@@ -58,7 +74,8 @@ impl Request {
             priced,
             prompt,
         };
-        Ok(Self { asked, body })
+        let most_searches = most_searches(&body);
+        Ok(Self { asked, body, most_searches })
     }
 }
 

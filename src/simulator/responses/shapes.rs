@@ -30,14 +30,15 @@ pub(super) struct Shaper {
     echo: Map<String, Value>,
     /// 128 random bits for the ids of the items.
     id: u128,
+    searches: u64,
     stores: bool,
     summarises: bool,
     encrypts: bool,
 }
 
 impl Shaper {
-    /// A builder for the answer to that body.
-    pub(super) fn new(body: &Map<String, Value>, id: u128) -> Self {
+    /// A builder for the answer to that body, after that many searches.
+    pub(super) fn new(body: &Map<String, Value>, id: u128, searches: u64) -> Self {
         let stores = body.get("store").and_then(Value::as_bool).unwrap_or(true);
         let reasoning = |name: &str| body.get("reasoning").and_then(|reasoning| reasoning.get(name)).cloned();
         let summary = reasoning("summary").filter(|summary| !summary.is_null());
@@ -74,6 +75,7 @@ impl Shaper {
         Self {
             echo,
             id,
+            searches,
             stores,
             summarises: summary.is_some(),
             encrypts: included.into_iter().any(|name| name == "reasoning.encrypted_content"),
@@ -126,6 +128,7 @@ impl Shaper {
         if choice.reasoning > 0 {
             items.push(self.reasoning(true));
         }
+        items.extend((0..self.searches).map(|number| self.search(number, Status::Completed)));
         for (number, segment) in choice.segments.iter().enumerate() {
             let last = number + 1 == choice.segments.len();
             let status = if last { status_of(choice) } else { Status::Completed };
@@ -134,9 +137,28 @@ impl Shaper {
         items
     }
 
-    /// The id of an item: `rs`, `msg` or `fc`, and its number.
+    /// The id of an item: `rs`, `ws`, `msg` or `fc`, and its number.
     pub(super) fn item_id(&self, kind: &str, number: usize) -> String {
         format!("{kind}_{:032x}{number:02x}", self.id)
+    }
+
+    /// How many items come before the first segment.
+    pub(super) fn items_before(&self, choice: &Choice) -> usize {
+        usize::from(choice.reasoning > 0) + usize::try_from(self.searches).unwrap_or(usize::MAX)
+    }
+
+    /// How often the web was searched.
+    pub(super) fn searches(&self) -> u64 {
+        self.searches
+    }
+
+    /// A search of the web, at that status.
+    pub(super) fn search(&self, number: u64, status: Status) -> Value {
+        let query = format!("mairie recherche {}", number + 1);
+        json!({
+            "id": self.item_id("ws", usize::try_from(number).unwrap_or(usize::MAX)), "type": "web_search_call",
+            "status": status.as_str(), "action": {"type": "search", "query": query, "queries": [query]},
+        })
     }
 
     /// The reasoning item, before or after its summary.

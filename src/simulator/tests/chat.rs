@@ -280,13 +280,15 @@ fn its_own_arithmetic_agrees_with_the_catalogue_at_every_tier() {
             for (input, audio_millis) in [(0, 1), (7, 0), (threshold, 59_999), (threshold + 1, 3_600_001)] {
                 for uplift in [0, 10] {
                     let (cached, audio) = (input / 3, input / 5);
-                    let tokens = books::Tokens { input, cached, audio, output: 977, audio_millis };
+                    let searches = if row.tool_calls.web_search.is_some() { input % 4 } else { 0 };
+                    let tokens = books::Tokens { input, cached, audio, output: 977, audio_millis, searches };
                     let usage = Usage {
                         input_uncached: input - cached - audio,
                         input_cached: cached,
                         input_audio: audio,
                         output_visible: 977,
                         audio_millis,
+                        tool_calls: providers::usage::ToolCalls { web_search: searches },
                         ..Usage::default()
                     };
                     assert_eq!(books::price(row, uplift, tokens), row.cost(&usage, uplift).unwrap().nanos());

@@ -200,3 +200,34 @@ async fn what_needs_a_store_and_what_is_misplaced_is_refused() {
     let (status, answer) = post(&router, PATH, &body(json!({}))).await;
     assert_eq!((status, &answer["message"]), (StatusCode::NOT_FOUND, &json!("no Route matched with those values")));
 }
+
+#[tokio::test]
+async fn searches_come_as_items_up_to_the_limit_and_are_billed_by_the_call() {
+    let (router, vendor) = simulated(fast(Dialect::Openai));
+    let asked = |limit: Option<u64>, choice: &str| {
+        body(json!({"tools": [{"type": "web_search"}], "max_tool_calls": limit, "tool_choice": choice}))
+    };
+    let is_search = |item: &&Value| item["type"] == "web_search_call";
+    let mut billed = 0;
+    for _ in 0..10 {
+        let (status, whole) = post(&router, PATH, &asked(Some(2), "auto")).await;
+        assert_eq!((status, &whole["max_tool_calls"]), (StatusCode::OK, &json!(2)));
+        let searches = whole["output"].as_array().unwrap().iter().filter(is_search).count() as u64;
+        assert!((1..=2).contains(&searches));
+        let prompt = tokens::count("Quand ouvre la mairie ?") + 4 + 3;
+        assert!(responses_usage(&whole).input_tokens() > (searches + 1) * prompt, "what is found is read again");
+        billed += searches;
+    }
+    assert_eq!(vendor.books().web_searches, billed);
+    let (_, none) = post(&router, PATH, &asked(None, "none")).await;
+    assert!(!none["output"].as_array().unwrap().iter().any(|item| is_search(&item)));
+
+    let events = events(&router, &asked(Some(1), "auto")).await;
+    let count = |name: &str| events.iter().filter(|event| event["type"] == name).count();
+    assert_eq!((count("response.web_search_call.completed"), count("response.web_search_call.searching")), (1, 1));
+    let last = &events.last().unwrap()["response"];
+    for event in events.iter().filter(|event| event["type"] == "response.output_item.done") {
+        let index = usize::try_from(event["output_index"].as_u64().unwrap()).unwrap();
+        assert_eq!(event["item"], last["output"][index], "the items are those of the whole, in their places");
+    }
+}

@@ -1,0 +1,279 @@
+//! What the exports hold: every column with its type, its unit and its meaning, in one place.
+//!
+//! The CSV has these columns in this order; a line of JSON has the same names, a dot leading into an object. It must not
+//! know where entries are kept.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+/// What the cells of a column are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ColumnKind {
+    /// A text.
+    Text,
+    /// A whole number of up to 64 bits, with a sign.
+    Integer,
+    /// `true` or `false`.
+    Boolean,
+    /// A day, such as `2026-11-24`.
+    Date,
+}
+
+impl ColumnKind {
+    /// The type in SQL, as DuckDB and PostgreSQL know it.
+    fn sql(self) -> &'static str {
+        match self {
+            Self::Text => "VARCHAR",
+            Self::Integer => "BIGINT",
+            Self::Boolean => "BOOLEAN",
+            Self::Date => "DATE",
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Integer => "integer",
+            Self::Boolean => "boolean",
+            Self::Date => "date",
+        }
+    }
+}
+
+/// One column of the exports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Column {
+    /// Its name; a dot leads into an object of the JSON lines.
+    pub name: &'static str,
+    /// What its cells are.
+    #[serde(rename = "type")]
+    pub kind: ColumnKind,
+    /// The unit of its numbers, where they have one.
+    pub unit: Option<&'static str>,
+    /// Whether every entry has it. Where one has not, the cell is empty and the key of the JSON is left out: never zero.
+    pub required: bool,
+    /// What it says.
+    pub meaning: &'static str,
+}
+
+const fn always(name: &'static str, kind: ColumnKind, unit: Option<&'static str>, meaning: &'static str) -> Column {
+    Column { name, kind, unit, required: true, meaning }
+}
+
+const fn sometimes(name: &'static str, kind: ColumnKind, unit: Option<&'static str>, meaning: &'static str) -> Column {
+    Column { name, kind, unit, required: false, meaning }
+}
+
+/// The columns of the exports, in the order of the CSV.
+#[rustfmt::skip]
+pub const COLUMNS: &[Column] = &[
+    always("seq", ColumnKind::Integer, None, "Number of the entry in the ledger's chain; what is no attempt has numbers too."),
+    always("id", ColumnKind::Text, None, "Identity of the entry (UUID, version 7)."),
+    always("request_id", ColumnKind::Text, None, "The question it belongs to, as in the header x-request-id; several attempts share it."),
+    always("attempt", ColumnKind::Integer, None, "1 for the first attempt of a question."),
+    always("outcome", ColumnKind::Text, None, "How it ended: completed, interrupted, rejected or unknown."),
+    sometimes("error_type", ColumnKind::Text, None, "What went wrong, a word of a closed set."),
+    always("retried", ColumnKind::Boolean, None, "Another attempt at the same vendor followed, so this one says nothing about the question."),
+    sometimes("http_status", ColumnKind::Integer, None, "HTTP status of the vendor, where it refused."),
+    always("resident", ColumnKind::Text, None, "Pseudonym of the resident; it is keyed and says nothing by itself."),
+    always("key_id", ColumnKind::Text, None, "Public id of the key."),
+    always("plan", ColumnKind::Text, None, "Plan in force."),
+    always("operation", ColumnKind::Text, None, "ColumnKind of call: chat, embeddings, moderation or transcription."),
+    always("stream", ColumnKind::Boolean, None, "Whether it was streamed."),
+    always("choices", ColumnKind::Integer, Some("answers"), "Answers asked for at once."),
+    always("client_left", ColumnKind::Boolean, None, "The client left before the end."),
+    sometimes("route", ColumnKind::Text, None, "The route asked for, if it was one."),
+    always("assignment", ColumnKind::Text, None, "How the vendor was chosen: chosen (by the resident), drawn or fallback."),
+    sometimes("probability_ppm", ColumnKind::Integer, Some("millionths"), "Probability with which the vendor was drawn."),
+    always("provider", ColumnKind::Text, None, "The vendor."),
+    sometimes("account", ColumnKind::Text, None, "The vendor's project or workspace that was called."),
+    always("host", ColumnKind::Text, None, "The host called, by its short name in the catalogue."),
+    always("region", ColumnKind::Text, None, "The region which that host promises."),
+    always("request_model", ColumnKind::Text, None, "The model or route asked for."),
+    always("sent_model", ColumnKind::Text, None, "The model id sent to the vendor."),
+    sometimes("response_model", ColumnKind::Text, None, "The model id which the vendor returned; it decides the price."),
+    sometimes("upstream_id", ColumnKind::Text, None, "The vendor's id of the answer."),
+    sometimes("upstream_request_id", ColumnKind::Text, None, "The vendor's id of the request."),
+    sometimes("finish_reason", ColumnKind::Text, None, "Why the answer ended, in OpenAI's words."),
+    sometimes("service_tier", ColumnKind::Text, None, "The service tier which the vendor says it used; it decides the price."),
+    sometimes("usage.input_uncached", ColumnKind::Integer, Some("tokens"), "Input billed at the full rate."),
+    sometimes("usage.input_cached", ColumnKind::Integer, Some("tokens"), "Input read from the vendor's cache; not part of input_uncached."),
+    sometimes("usage.cache_write", ColumnKind::Integer, Some("tokens"), "Input written to the vendor's cache; not part of input_uncached."),
+    sometimes("usage.output_visible", ColumnKind::Integer, Some("tokens"), "Output other than reasoning."),
+    sometimes("usage.reasoning", ColumnKind::Integer, Some("tokens"), "Hidden reasoning, billed as output; not part of output_visible."),
+    sometimes("usage.input_audio", ColumnKind::Integer, Some("tokens"), "Input that stands for sound; not part of input_uncached."),
+    sometimes("usage.audio_millis", ColumnKind::Integer, Some("milliseconds"), "Length of the sound, where it is billed by time."),
+    sometimes("usage.tool_calls.web_search", ColumnKind::Integer, Some("calls"), "Searches of the web that ran at the vendor, billed by the call."),
+    sometimes("usage_consistent", ColumnKind::Boolean, None, "False when the vendor's parts did not add up to its totals."),
+    sometimes("usage_raw", ColumnKind::Text, None, "The vendor's usage as it came, as JSON: numbers only."),
+    always("currency", ColumnKind::Text, None, "Billing currency of the vendor (ISO 4217)."),
+    sometimes("cost_nanos", ColumnKind::Integer, Some("nano-units of currency"), "Exact cost; absent when it is not known, which is not zero."),
+    always("cost_lower_nanos", ColumnKind::Integer, Some("nano-units of currency"), "The cost is at least this."),
+    always("cost_upper_nanos", ColumnKind::Integer, Some("nano-units of currency"), "The cost is at most this."),
+    sometimes("cost_euro_nanos", ColumnKind::Integer, Some("nano-euros"), "Exact cost in euros at the rate kept with the entry; absent when it is not known."),
+    always("rate_micros", ColumnKind::Integer, Some("millionths of currency per euro"), "Exchange rate applied."),
+    always("rate_date", ColumnKind::Date, None, "Day of that rate."),
+    always("price_row", ColumnKind::Text, None, "The price row applied, provider/model@from."),
+    always("uplift_percent", ColumnKind::Integer, Some("percent"), "Regional uplift applied."),
+    always("ceiling_euro_nanos", ColumnKind::Integer, Some("nano-euros"), "The most the call could cost, held before it was made."),
+    always("charged.questions", ColumnKind::Integer, Some("questions"), "Questions charged to the resident for it."),
+    always("charged.tokens", ColumnKind::Integer, Some("tokens"), "Tokens charged to the resident for it."),
+    always("charged.euro_nanos", ColumnKind::Integer, Some("nano-euros"), "Euros charged to the resident and the town for it: the cost, or the ceiling where it is not known."),
+    always("day", ColumnKind::Date, None, "Day in which it was admitted, in the town's time zone."),
+    always("month", ColumnKind::Text, None, "Month in which it was admitted, such as 2026-11."),
+    always("year", ColumnKind::Text, None, "Year in which it was admitted."),
+    always("received_at", ColumnKind::Integer, Some("microseconds since 1970, UTC"), "When the question was received whole."),
+    always("ended_at", ColumnKind::Integer, Some("microseconds since 1970, UTC"), "When the attempt ended."),
+    sometimes("overhead_micros", ColumnKind::Integer, Some("microseconds"), "Time in the gateway before the vendor was called."),
+    sometimes("first_chunk_micros", ColumnKind::Integer, Some("microseconds"), "From receipt to the first content of any kind."),
+    sometimes("first_text_micros", ColumnKind::Integer, Some("microseconds"), "From receipt to the first visible text."),
+    sometimes("duration_micros", ColumnKind::Integer, Some("microseconds"), "From receipt to the last content."),
+    sometimes("output_chars", ColumnKind::Integer, Some("characters"), "Visible text of the answer."),
+    always("length_class", ColumnKind::Text, None, "Length of the question: short (up to 1,200 bytes), medium (up to 8,000) or long."),
+];
+
+/// The columns for a person to read.
+pub fn schema_text() -> String {
+    let longest = |of: fn(&Column) -> usize| COLUMNS.iter().map(of).max().unwrap_or(0);
+    let name = longest(|column| column.name.len());
+    let unit = longest(|column| column.unit.unwrap_or_default().len());
+    let mut text = String::from(
+        "One line per attempt at a vendor. Empty cells, and keys left out of JSON, are not known: never zero.\n\n",
+    );
+    for column in COLUMNS {
+        let _ = writeln!(
+            text,
+            "{:name$}  {:7}  {:8}  {:unit$}  {}",
+            column.name,
+            column.kind.as_str(),
+            if column.required { "always" } else { "if known" },
+            column.unit.unwrap_or_default(),
+            column.meaning,
+        );
+    }
+    text
+}
+
+/// The columns as a JSON list.
+pub fn schema_json() -> String {
+    serde_json::to_string_pretty(COLUMNS).unwrap_or_default()
+}
+
+/// A table for the CSV, as DuckDB reads it, with the statement that loads it.
+pub fn schema_sql() -> String {
+    let lines = COLUMNS.iter().map(|column| {
+        let required = if column.required { " NOT NULL" } else { "" };
+        (format!("    \"{}\" {}{required}", column.name, column.kind.sql()), column)
+    });
+    let last = COLUMNS.len() - 1;
+    let mut sql = String::from("CREATE TABLE ledger (\n");
+    for (index, (line, column)) in lines.enumerate() {
+        let comma = if index < last { "," } else { "" };
+        let unit = column.unit.map(|unit| format!(" [{unit}]")).unwrap_or_default();
+        let _ = writeln!(sql, "{line}{comma} -- {}{unit}", column.meaning);
+    }
+    // A reader that guesses takes a column that is empty throughout for text: here it has its type.
+    sql.push_str(");\n-- COPY ledger FROM 'ledger.csv' (HEADER);\n");
+    sql
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use providers::usage::Usage;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::ledger::Entry;
+    use crate::ledger::exporting::exported;
+    use crate::ledger::samples::full;
+
+    fn leaves(prefix: &str, value: &Value, out: &mut BTreeMap<String, Value>) {
+        for (key, value) in value.as_object().unwrap() {
+            let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+            if value.is_object() {
+                leaves(&name, value, out);
+            } else {
+                out.insert(name, value.clone());
+            }
+        }
+    }
+
+    #[test]
+    fn every_field_of_an_entry_has_its_column_and_its_type() {
+        let mut found = BTreeMap::new();
+        leaves("", &exported(1, &full()).unwrap(), &mut found);
+        let columns: BTreeMap<&str, &Column> = COLUMNS.iter().map(|column| (column.name, column)).collect();
+        assert_eq!(columns.len(), COLUMNS.len(), "no column twice");
+        let named: Vec<&str> = columns.keys().copied().collect();
+        assert_eq!(named, found.keys().map(String::as_str).collect::<Vec<_>>());
+        for (name, value) in found {
+            let fits = match columns[name.as_str()].kind {
+                ColumnKind::Text => value.is_string(),
+                ColumnKind::Integer => value.is_i64(),
+                ColumnKind::Boolean => value.is_boolean(),
+                ColumnKind::Date => value.as_str().is_some_and(|day| day.parse::<jiff::civil::Date>().is_ok()),
+            };
+            assert!(fits, "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn what_is_always_there_is_there_in_the_barest_entry() {
+        let bare = Entry {
+            error_type: None,
+            retried: false,
+            http_status: None,
+            route: None,
+            probability_ppm: None,
+            account: None,
+            response_model: None,
+            upstream_id: None,
+            upstream_request_id: None,
+            finish_reason: None,
+            service_tier: None,
+            usage: None,
+            usage_consistent: None,
+            usage_raw: None,
+            cost_nanos: None,
+            cost_euro_nanos: None,
+            overhead_micros: None,
+            first_chunk_micros: None,
+            first_text_micros: None,
+            duration_micros: None,
+            output_chars: None,
+            ..full()
+        };
+        let mut found = BTreeMap::new();
+        leaves("", &exported(1, &bare).unwrap(), &mut found);
+        let required: Vec<&str> = COLUMNS.iter().filter(|column| column.required).map(|column| column.name).collect();
+        for name in &required {
+            assert!(found.contains_key(*name), "{name}");
+        }
+        assert_eq!(required.len(), found.len());
+    }
+
+    #[test]
+    fn a_zero_of_a_known_usage_is_written_and_an_unknown_usage_is_not() {
+        let silent = Entry { usage: Some(Usage::default()), retried: false, ..full() };
+        let value = exported(7, &silent).unwrap();
+        assert_eq!(value["usage"]["tool_calls"]["web_search"], 0);
+        assert_eq!((&value["usage"]["input_audio"], &value["usage"]["audio_millis"]), (&0.into(), &0.into()));
+        assert_eq!((&value["seq"], &value["retried"]), (&7.into(), &false.into()));
+        assert_eq!(exported(7, &Entry { usage: None, ..silent }).unwrap().get("usage"), None);
+    }
+
+    #[test]
+    fn the_schema_is_said_in_three_ways() {
+        assert_eq!(schema_text().lines().count(), COLUMNS.len() + 2);
+        let list: Value = serde_json::from_str(&schema_json()).unwrap();
+        assert_eq!(list[0]["name"], "seq");
+        assert_eq!(list[0]["type"], "integer");
+        let sql = schema_sql();
+        assert!(sql.contains("\"usage.tool_calls.web_search\" BIGINT, -- "), "{sql}");
+        assert!(sql.contains("\"length_class\" VARCHAR NOT NULL -- "), "the last column has no comma");
+    }
+}
