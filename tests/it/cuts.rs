@@ -117,8 +117,10 @@ async fn five_hundred_cut_streams_agree_with_the_vendors_books_to_the_nano() {
             ours += entry.cost_nanos.unwrap();
             left += usize::from(entry.client_left);
         }
+        eprintln!("{provider}: {} calls, billed {} nanos, entries {ours}", calls.len(), books.billed_nanos);
         assert_eq!(ours - books.billed_nanos, 0, "{provider}: difference in nanos");
     }
+    eprintln!("{left} of {STREAMS} clients left before the end");
     assert!((STREAMS / 4..STREAMS).contains(&left), "clients must leave early, and some at the end: {left}");
 }
 
@@ -149,8 +151,10 @@ async fn past_the_bounds_of_reading_on_the_bill_lies_between_what_the_ledger_say
             lower += entry.cost_lower_nanos;
             upper += entry.cost_upper_nanos;
         }
+        eprintln!("{provider}: {lower} at least, billed {} nanos, {upper} at most", books.billed_nanos);
         assert!((lower..=upper).contains(&books.billed_nanos), "{provider}: {lower} {} {upper}", books.billed_nanos);
     }
+    eprintln!("{reasons:?}");
     assert_eq!(
         reasons.keys().copied().collect::<Vec<_>>(),
         ["completed", "drain_bound", "drain_refused"],

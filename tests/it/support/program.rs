@@ -123,7 +123,7 @@ pub struct Town {
 }
 
 impl Town {
-    /// `overrides` are lines of TOML after the test's own tables.
+    /// `ledger`, `server` and `upstream` are lines of TOML for the tables of those names.
     pub fn new(openai: &str, mistral: &str, ledger: &str, server: &str, upstream: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("passerelle-town-{}", uuid::Uuid::now_v7()));
         std::fs::create_dir_all(&folder).unwrap();
