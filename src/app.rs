@@ -13,6 +13,8 @@ use axum::Router;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::alerts::Watcher;
 use crate::clock::Clock;
@@ -103,6 +105,9 @@ impl Listeners {
         })
     }
 }
+
+/// How long connections may take for what is already on its way once the last call is settled.
+const LAST_BYTES: Duration = Duration::from_millis(500);
 
 /// A gateway ready to serve.
 pub struct App {
@@ -210,38 +215,43 @@ impl App {
         if let Some(reloader) = reloader {
             shutdown.spawn(reloader.watch(shutdown.clone()));
         }
+        // Doors stay open until the last call is settled: who comes meanwhile hears 503 and when to come back, and not a
+        // refused connection.
+        let settled = CancellationToken::new();
         let serving = async {
             tokio::try_join!(
-                serve(listeners.public, public_router(state.clone(), &cors_origins), &shutdown),
-                serve(listeners.mairie, mairie_router(state.clone()), &shutdown),
-                serve(listeners.ops, ops_router(state.clone()), &shutdown),
+                serve(listeners.public, public_router(state.clone(), &cors_origins), &settled),
+                serve(listeners.mairie, mairie_router(state.clone()), &settled),
+                serve(listeners.ops, ops_router(state.clone()), &settled),
             )
         };
-        let deadline = async {
+        let stopping = async {
             shutdown.begun().await;
-            tokio::time::sleep(patience).await;
+            let deadline = Instant::now() + patience;
+            if !shutdown.finish(patience).await {
+                tracing::error!("some calls could not be settled in time; their holds stay until their leases end");
+            }
+            settled.cancel();
+            tokio::time::sleep_until(deadline.max(Instant::now() + LAST_BYTES)).await;
         };
         tokio::select! {
             served = serving => { served?; }
-            () = deadline => tracing::warn!("some connections were still open at the end of server.shutdown_seconds"),
-        }
-        if !shutdown.finish(patience).await {
-            tracing::error!("some calls could not be settled in time; their holds stay until their leases end");
+            () = stopping => tracing::warn!("some connections were still open at the end of server.shutdown_seconds"),
         }
         ledger.close().await?;
         Ok(())
     }
 }
 
-async fn serve(listener: TcpListener, router: Router, shutdown: &Shutdown) -> std::io::Result<()> {
+async fn serve(listener: TcpListener, router: Router, settled: &CancellationToken) -> std::io::Result<()> {
     let listener = listener.tap_io(|stream| {
         // A token must not wait for the next one.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY was refused");
         }
     });
-    let begun = shutdown.clone();
-    axum::serve(listener, router).with_graceful_shutdown(async move { begun.begun().await }).await
+    let settled = settled.clone();
+    axum::serve(listener, router).with_graceful_shutdown(async move { settled.cancelled().await }).await
 }
 
 /// So many permits, or as many as there can be.

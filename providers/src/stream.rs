@@ -119,6 +119,11 @@ impl AnswerStream {
         self.done || self.open_choices == 0
     }
 
+    /// True once the client's last event was given out: only the end of the vendor's body is still to come.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
     /// The event that tells the client of `error`, in the form its protocol has for it.
     pub fn failure_frame(&mut self, error: &ProviderError) -> Bytes {
         self.reader.failure(error)

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use providers::stream::{AnswerStream, Piece};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::dispatch::{Dispatched, Reply};
 use super::settle::{Ending, Open};
@@ -48,11 +49,19 @@ pub(super) async fn deliver(pipeline: &Pipeline, dispatched: Dispatched, head: H
             // A client that has left gets its head back as the error: dropped here and now, or the channel would stay
             // open on our side and never tell that nobody reads it.
             drop(head.send(Ok(Answered { origin, standing, delivery: Delivery::Stream(body) })));
+            let deadline = admitted.deadline;
             let mut open = Open { admitted, attempt, earlier };
-            let (stream, ending) = pump(pipeline, &mut open, *stream, first, &frames).await;
+            let (mut stream, ending, last) = pump(pipeline, &mut open, *stream, first, &frames).await;
             let _settled = open.settle(pipeline, ending.with(&stream)).await;
-            // The channel closes only now: when the body has ended, the call is in the books.
+            // Only now, when the call is in the books: who has the last event has an answer that no crash makes dearer.
+            if !last.is_empty() {
+                let _client_left = hand_over(deadline, &frames, last).await;
+            }
             drop(frames);
+            if stream.is_done() {
+                // The connection to the vendor can be used again once its body has ended.
+                let _end = stream.next().await;
+            }
         }
     }
 }
@@ -89,13 +98,16 @@ fn has_final_usage(stream: &AnswerStream) -> bool {
     stream.is_complete() && stream.facts().usage.is_some()
 }
 
+/// Hands the answer over up to its last event, which it gives back: that one waits for the settlement.
 async fn pump(
     pipeline: &Pipeline,
     open: &mut Open,
     mut stream: AnswerStream,
     first: Option<Piece>,
     frames: &mpsc::Sender<Bytes>,
-) -> (AnswerStream, Pumped) {
+) -> (AnswerStream, Pumped, Bytes) {
+    let deadline = open.admitted.deadline;
+    let drained = |(stream, pumped)| (stream, pumped, Bytes::new());
     let mut next = first.map(Ok);
     loop {
         let item = match next.take() {
@@ -104,22 +116,29 @@ async fn pump(
                 biased;
                 item = stream.next() => match item {
                     Some(item) => item,
-                    None => return (stream, Pumped::Complete { client_left: false }),
+                    None => return (stream, Pumped::Complete { client_left: false }, Bytes::new()),
                 },
-                () = frames.closed() => return drain(pipeline, open, stream).await,
+                () = frames.closed() => return drained(drain(pipeline, open, stream).await),
             },
         };
         match item {
             Ok(piece) => {
                 note(pipeline, open, &piece);
-                if !piece.bytes.is_empty() && !hand_over(open, frames, piece.bytes).await {
-                    return drain(pipeline, open, stream).await;
+                if stream.is_done() {
+                    return (stream, Pumped::Complete { client_left: false }, piece.bytes);
+                }
+                if !piece.bytes.is_empty() && !hand_over(deadline, frames, piece.bytes).await {
+                    return drained(drain(pipeline, open, stream).await);
                 }
             }
             Err(error) => {
                 // The status is long gone: the error goes as an event, and the stream ends as clients expect.
-                let client_left = !hand_over(open, frames, stream.failure_frame(&error)).await;
-                return (stream, Pumped::Broken { error_type: error.kind.label(), client_left });
+                let failure = stream.failure_frame(&error);
+                return (
+                    stream,
+                    Pumped::Broken { error_type: error.kind.label(), client_left: frames.is_closed() },
+                    failure,
+                );
             }
         }
     }
@@ -127,8 +146,8 @@ async fn pump(
 
 /// Gives the client a frame; false when it has left, or stays but reads nothing until the call's deadline: it must not
 /// hold money and a place at the vendor for as long as it likes.
-async fn hand_over(open: &Open, frames: &mpsc::Sender<Bytes>, frame: Bytes) -> bool {
-    matches!(tokio::time::timeout_at(open.admitted.deadline, frames.send(frame)).await, Ok(Ok(())))
+async fn hand_over(deadline: Instant, frames: &mpsc::Sender<Bytes>, frame: Bytes) -> bool {
+    matches!(tokio::time::timeout_at(deadline, frames.send(frame)).await, Ok(Ok(())))
 }
 
 fn note(pipeline: &Pipeline, open: &mut Open, piece: &Piece) {
