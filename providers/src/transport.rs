@@ -7,6 +7,7 @@
 mod breaker;
 mod client;
 mod deadline;
+mod get;
 mod permit;
 
 use std::pin::Pin;
@@ -25,6 +26,7 @@ use crate::upload::Upload;
 pub use breaker::BreakerSettings;
 pub use client::{ClientPool, HttpService};
 pub use deadline::Deadlines;
+pub use get::{AdminKey, Getter};
 
 use breaker::BreakerLayer;
 use deadline::DeadlineLayer;
