@@ -9,7 +9,9 @@ mod books;
 mod call;
 mod chance;
 mod chat;
+mod disagreement;
 mod embeddings;
+mod figures;
 mod forms;
 mod frames;
 mod instance;
@@ -37,6 +39,7 @@ use providers::Dialect;
 use tokio::net::TcpListener;
 
 pub use books::{Books, ModelBooks};
+pub use disagreement::Disagreement;
 
 use crate::clock::Clock;
 use crate::shutdown::Shutdown;
@@ -89,6 +92,10 @@ pub struct SimulatorSettings {
     pub output_tokens: (u32, u32),
     /// Mistral: whether its 422 comes in turn in each of the three shapes that were seen, or always in today's.
     pub varied_refusals: bool,
+    /// Its models, hosts and prices, as a catalogue file; the shipped one where there is none.
+    pub catalogue: Option<String>,
+    /// In which ways the usage and the costs that it publishes differ from the truth.
+    pub disagreements: Vec<Disagreement>,
 }
 
 impl SimulatorSettings {
@@ -108,6 +115,8 @@ impl SimulatorSettings {
             hang_rate: 0.0,
             output_tokens,
             varied_refusals: false,
+            catalogue: None,
+            disagreements: Vec::new(),
         }
     }
 

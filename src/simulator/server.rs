@@ -16,11 +16,12 @@ use axum::serve::ListenerExt;
 use jiff::civil::Date;
 use jiff::tz::Offset;
 use providers::Dialect;
-use providers::catalogue::{Host, MISTRAL_TOML, Model, OPENAI_TOML, PriceRow, ProviderCatalogue};
+use providers::catalogue::{Host, MISTRAL_TOML, OPENAI_TOML, ProviderCatalogue};
 use tokio::net::TcpListener;
 
 use super::SimulatorSettings;
-use super::books::{self, Books, Tokens};
+use super::books::{self, Books};
+use super::figures::{self, Billing, Figures};
 use super::refusal::Refusal;
 use super::tokens::PromptCache;
 use crate::clock::Clock;
@@ -33,7 +34,7 @@ const UPLOAD_BYTES: usize = 1 << 30;
 /// How long calls in flight may take to end once shutdown begins; a hanging call would never.
 const GRACE: Duration = Duration::from_secs(5);
 /// The one key that every simulated vendor refuses.
-const BAD_KEY: &str = "bad-key";
+pub(super) const BAD_KEY: &str = "bad-key";
 /// The hosts it can stand for, by the catalogue's short names, and the path in front of `/v1`.
 const HOSTS: [(&str, &str); 3] = [("global", ""), ("eu", "/eu"), ("us", "/us")];
 
@@ -45,6 +46,7 @@ pub(super) struct Vendor {
     clock: Clock,
     calls: AtomicU64,
     books: Mutex<Books>,
+    figures: Mutex<Figures>,
     cache: Mutex<PromptCache>,
 }
 
@@ -62,14 +64,17 @@ impl Vendor {
     /// Settings that make no sense.
     pub(super) fn new(settings: SimulatorSettings, clock: Clock) -> Result<Self, String> {
         settings.check()?;
-        let text = if settings.dialect == Dialect::Mistral { MISTRAL_TOML } else { OPENAI_TOML };
+        let shipped = if settings.dialect == Dialect::Mistral { MISTRAL_TOML } else { OPENAI_TOML };
+        let text = settings.catalogue.as_deref().unwrap_or(shipped);
         let catalogue = ProviderCatalogue::parse(text).map_err(|error| error.to_string())?;
+        let figures = Mutex::new(Figures::new(&settings.disagreements, &catalogue));
         Ok(Self {
             settings,
             catalogue,
             clock,
             calls: AtomicU64::new(0),
             books: Mutex::default(),
+            figures,
             cache: Mutex::default(),
         })
     }
@@ -101,15 +106,21 @@ impl Vendor {
     }
 
     /// Bills a call: complete, or cut by the client.
-    pub(super) fn bill(&self, model: &Model, row: &PriceRow, uplift_percent: u32, tokens: Tokens, complete: bool) {
-        let nanos = books::price(row, uplift_percent, tokens);
+    pub(super) fn bill(&self, billing: &Billing<'_>) {
+        let nanos = books::price(billing.row, billing.uplift_percent, billing.tokens);
+        locked(&self.figures).record(billing, self.clock.now());
         let mut books = locked(&self.books);
-        if complete {
+        if billing.complete {
             books.answered += 1;
         } else {
             books.cut_by_client += 1;
         }
-        books.bill(&model.id, tokens, nanos);
+        books.bill(&billing.model.id, billing.tokens, nanos);
+    }
+
+    /// The figures that it publishes.
+    pub(super) fn figures(&self) -> MutexGuard<'_, Figures> {
+        locked(&self.figures)
     }
 
     /// Input tokens found in the prompt cache.
@@ -191,7 +202,13 @@ pub(super) fn router(vendor: &Arc<Vendor>) -> Router {
                 .with_state(door.clone());
             router = router.merge(routes);
             if vendor.settings.dialect != Dialect::Mistral {
-                let route = Router::new().route(&format!("{prefix}/v1/responses"), post(super::responses::responses));
+                let route = Router::new()
+                    .route(&format!("{prefix}/v1/responses"), post(super::responses::responses))
+                    .route(&format!("{prefix}/v1/organization/usage/{{kind}}"), get(figures::openai_usage))
+                    .route(&format!("{prefix}/v1/organization/costs"), get(figures::openai_costs));
+                router = router.merge(route.with_state(door));
+            } else {
+                let route = Router::new().route(&format!("{prefix}/v1/admin/usage"), get(figures::mistral_usage));
                 router = router.merge(route.with_state(door));
             }
         }
