@@ -6,6 +6,7 @@ mod demo;
 mod keys;
 mod ledger;
 mod output;
+mod reconcile;
 mod report;
 mod serve;
 mod simulate;
@@ -47,6 +48,7 @@ enum Command {
     Keys(keys::Keys),
     Report(report::ReportCommand),
     Ledger(ledger::LedgerCommand),
+    Reconcile(reconcile::ReconcileCommand),
     Config(config::ConfigCommand),
     Simulate(simulate::Simulate),
 }
@@ -121,6 +123,7 @@ pub fn run() -> ExitCode {
         Command::Keys(command) => command.run(),
         Command::Report(command) => command.run(),
         Command::Ledger(command) => command.run(),
+        Command::Reconcile(command) => command.run(),
         Command::Config(command) => command.run(),
         Command::Simulate(command) => command.run(),
     };

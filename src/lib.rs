@@ -19,6 +19,7 @@ pub mod identity;
 pub mod ledger;
 pub mod pipeline;
 pub mod quota;
+pub mod reconcile;
 pub mod report;
 pub mod shutdown;
 pub mod simulator;
