@@ -187,18 +187,20 @@ impl Comparison<'_> {
         parts
     }
 
-    /// Where calls were made on several terms and differ in usage, the amount may lie between them: then it is of the
-    /// same cause, if there is only one.
+    /// Where calls were made on several terms and differ in usage, the amount may lie between them: then the rest is of
+    /// the cause of that usage, of one that does not explain if there is any.
     fn between_terms(&self, gap: i128) -> Option<Cause> {
-        let (first, others) = self.differing.split_first()?;
-        if others.iter().any(|span| span.cause != first.cause) {
-            return None;
+        let (mut least, mut most) = (0, 0);
+        for span in &self.differing {
+            let each = self.terms.iter().map(|(row, uplift)| usage::price(row, *uplift, false, &span.difference));
+            least += each.clone().min()?;
+            most += each.max()?;
         }
-        let each = self.terms.iter().map(|terms| self.priced(&Hypothesis::Booked, Some(terms)));
-        let (least, most) = (each.clone().min()?, each.max()?);
         let ours = i128::from(self.ours().nanos);
-        let within = (ours + least..=ours + most).contains(&(ours + gap));
-        (within || self.reaches(ours + least) || self.reaches(ours + most)).then(|| first.cause.clone()).flatten()
+        let within = (least..=most).contains(&gap) || self.reaches(ours + least) || self.reaches(ours + most);
+        let causes = || self.differing.iter().filter_map(|span| span.cause.clone());
+        let worst = causes().find(|cause| !cause.explains()).or_else(|| causes().next())?;
+        within.then_some(worst)
     }
 
     /// What is left when no way of pricing reaches the amount.

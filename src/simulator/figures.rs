@@ -187,8 +187,9 @@ impl Figures {
         } else {
             until
         };
-        let inside = move |row: &(&Key, &Sums)| (from..until).contains(&row.0.start);
-        self.hours.iter().chain(&self.minutes).filter(inside)
+        let at = |start| Key { start, model: "".into(), host: "".into(), tier: "" };
+        let range = at(from)..at(until.max(from));
+        self.hours.range(range.clone()).chain(self.minutes.range(range))
     }
 
     /// The amount of a line of one day, as it is published.

@@ -16,6 +16,7 @@ mod ledger_contract;
 mod privacy;
 mod process;
 mod quota;
+mod reconcile;
 mod responses;
 mod routing;
 mod support;

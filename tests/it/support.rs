@@ -2,6 +2,8 @@
 
 pub mod gateway;
 pub mod ledgers;
+pub mod month;
+pub mod simulated;
 
 pub mod vendor;
 
