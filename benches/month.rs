@@ -47,6 +47,7 @@ fn main() -> ExitCode {
 /// Prints what came of it; gives the nano-euros that are not explained.
 fn show(month: &Month) -> u64 {
     let outcomes: Vec<String> = month.outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
+    println!("answers by status: {:?}", month.statuses);
     println!("{} entries: {}", month.entries, outcomes.join(", "));
     println!(
         "bill by the vendors' books {} USD, ledger {} USD",

@@ -209,7 +209,10 @@ async fn a_month_over_three_prices_and_two_clock_changes_leaves_nothing_unexplai
     let size = Size { calls_at_once: 24, minutes_between: 720 };
     let month = month::play(size, &|_| {}).await;
     assert_eq!(month.calls, size.calls());
-    assert!(month.entries >= month.calls, "a call without an entry");
+    assert!(month.entries >= month.calls, "calls without an entry: {:?} {:?}", month.statuses, month.outcomes);
+    let exact: i64 = month.reconciliations.iter().map(|outcome| outcome.ours_nanos).sum();
+    assert_eq!(month.booked_nanos, exact, "an entry was left out of the comparison");
+    assert!(month.booked_nanos <= month.billed_nanos, "the vendors' own books have less than the ledger");
     for outcome in &month.reconciliations {
         assert!(outcome.is_explained() && outcome.entries > 100, "{}", outcome.to_table());
     }
