@@ -5,7 +5,8 @@
 //! - [`http`]: the three listeners; [`identity`]: keys and the residents behind them
 //! - [`pipeline`]: the life of a request as types, from a live key to settled money
 //! - [`quota`]: allowances, calendar windows, rates; [`ledger`]: holds, entries, counters, rollups
-//! - [`report`]: what the rollups say about vendors; [`simulator`]: stand-ins for vendors
+//! - [`report`]: what the rollups say about vendors; [`reconcile`]: the ledger against a vendor's own figures;
+//!   [`simulator`]: stand-ins for vendors
 //!
 //! Vendors themselves (dialects, catalogue, prices, transport) are the crate `providers`, which knows nothing of these.
 //! Who may use whom is drawn in the README and kept by `tests/it/architecture.rs`.

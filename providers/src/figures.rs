@@ -133,9 +133,9 @@ impl VendorFigures {
     /// [`FiguresError::Malformed`] with the place of the first thing that cannot be understood.
     pub fn read(text: &str) -> Result<Self, FiguresError> {
         let mut figures = Self::default();
-        let mut documents = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+        let documents = serde_json::Deserializer::from_str(text).into_iter::<Value>();
         let mut number = 0;
-        while let Some(document) = documents.next() {
+        for document in documents {
             number += 1;
             let place = || format!("document {number}");
             let document = document

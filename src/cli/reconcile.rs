@@ -14,6 +14,7 @@ use secrecy::SecretString;
 
 use super::{ConfigFile, EX_SOFTWARE, Failure, complain, runtime, say};
 use crate::clock::Clock;
+use crate::config::Environment;
 use crate::reconcile::{Question, Reconciler, Reconciliation};
 
 /// Compare the ledger with a vendor's own usage and costs; exit 70 when something is not explained.
@@ -123,8 +124,8 @@ impl ReconcileCommand {
                 return Err(Failure::Usage("a compatible host has no usage endpoint: give --file".to_owned()));
             }
         };
-        let key = std::env::var(variable).ok().filter(|key| !key.trim().is_empty());
-        let Some(key) = key else {
+        let environment = Environment::from_process();
+        let Some(key) = environment.get(variable).map(str::trim).filter(|key| !key.is_empty()) else {
             return Err(Failure::Usage(format!(
                 "{variable} is not set: the vendor shows its figures to an administrator's key only, or give --file"
             )));
@@ -132,7 +133,7 @@ impl ReconcileCommand {
         let request = FiguresRequest {
             dialect,
             base_url,
-            admin_key: SecretString::from(key.trim().to_owned()),
+            admin_key: SecretString::from(key.to_owned()),
             from: self.from,
             to: self.to,
         };

@@ -78,7 +78,7 @@ fn cause(difference: &Difference, ours: &OurSpan, terms: &[Terms], young: bool) 
     let none_below = difference.iter().all(|difference| *difference >= 0);
     let none_above = difference.iter().all(|difference| *difference <= 0);
     if none_below {
-        // The dearest terms: what may have been billed must fit under the bound whatever the host.
+        // On the cheapest terms of that day: usage does not say on which host it was. Money does, and is compared apart.
         let cost = terms.iter().map(|(row, uplift)| price(row, *uplift, false, difference)).min().unwrap_or(i128::MAX);
         let fits = |calls: u64, upper: i64| {
             calls > 0 && difference[REQUESTS] <= i128::from(calls) && cost <= i128::from(upper)

@@ -96,10 +96,10 @@ fn call(number: u64) -> (&'static str, Value, usize) {
         // The same long text each time: a prompt that the vendor has in its cache.
         3 | 4 => {
             let long = "Le règlement du stationnement dit ceci. ".repeat(160);
-            (chat_path, chat(model, &format!("{long}{number}"), number % 2 == 0), usize::MAX)
+            (chat_path, chat(model, &format!("{long}{number}"), number.is_multiple_of(2)), usize::MAX)
         }
         5 => (chat_path, chat(model, &question, true), 1),
-        other => (chat_path, chat(model, &question, other % 2 == 0), usize::MAX),
+        other => (chat_path, chat(model, &question, other.is_multiple_of(2)), usize::MAX),
     }
 }
 
