@@ -217,3 +217,34 @@ async fn a_month_over_three_prices_and_two_clock_changes_leaves_nothing_unexplai
         assert!(outcome.is_explained() && outcome.entries > 100, "{}", outcome.to_table());
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_says_by_its_exit_code_whether_all_is_explained_and_never_shows_the_key() {
+    for (disagreements, code) in [(vec![], 0), (vec![Disagreement::Elsewhere], 70)] {
+        let gateway = two_days(Setting { disagreements, ..Setting::default() }).await;
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_passerelle"));
+        command
+            .args([
+                "reconcile",
+                "--provider",
+                "openai",
+                "--from",
+                "2026-11-23",
+                "--to",
+                "2026-11-24",
+                "--format",
+                "json",
+            ])
+            .arg("--config")
+            .arg(gateway.folder.path().join("gateway.toml"))
+            .args(["--base-url", &gateway.openai.base_url()])
+            .env("OPENAI_ADMIN_KEY", "sk-admin-never-shown");
+        let ran = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        assert_eq!(ran.status.code(), Some(code), "{said}");
+        assert!(!said.contains("sk-admin-never-shown"));
+        let told: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap();
+        assert_eq!(told["unexplained_usage"] == 0, code == 0);
+        assert_eq!(told["entries"], gateway.entries().iter().filter(|entry| entry.provider == "openai").count());
+    }
+}

@@ -51,7 +51,7 @@ pub struct SimulatedGateway {
     pub mistral: Simulator,
     pub clock: Clock,
     pub config: Config,
-    _folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
     router: Router,
     ledger: Ledger,
     outside: Shutdown,
@@ -100,17 +100,7 @@ impl SimulatedGateway {
         let mistral = vendors.pop().unwrap();
         let openai = vendors.pop().unwrap();
         let (router, ledger) = (app.public_router(), app.ledger().clone());
-        Self {
-            openai,
-            mistral,
-            clock,
-            config,
-            _folder: folder,
-            router,
-            ledger,
-            outside,
-            _app: std::sync::Mutex::new(app),
-        }
+        Self { openai, mistral, clock, config, folder, router, ledger, outside, _app: std::sync::Mutex::new(app) }
     }
 
     pub fn ledger(&self) -> &Ledger {
