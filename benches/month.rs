@@ -13,8 +13,8 @@
 
 #[path = "../tests/it/support/month.rs"]
 mod month;
-#[path = "../tests/it/support/simulated.rs"]
-mod simulated;
+#[path = "../tests/it/support/two_vendors.rs"]
+mod two_vendors;
 
 use std::process::ExitCode;
 use std::time::Instant;

@@ -258,7 +258,7 @@ mod tests {
         fn the_lines_of_a_call_add_up_to_its_bill(input in 0u64..1 << 24, cached in 0u64..1 << 24, output in 0u64..1 << 20, millis in 0u64..1 << 30, uplift in 0u32..40) {
             let catalogue = catalogue();
             let model = catalogue.resolve("voxtral-small-2507", "2026-11-24".parse().unwrap()).unwrap();
-            let used = Tokens { input, cached: cached.min(input), audio: 0, output, audio_millis: millis };
+            let used = Tokens { input, cached: cached.min(input), output, audio_millis: millis, ..Tokens::default() };
             let row = &model.prices()[0];
             let sum: u128 = price(row, uplift, used, false).amounts.iter().sum();
             prop_assert_eq!(sum.div_ceil(FRACTIONS_PER_NANO), u128::from(books::price(row, uplift, used).unsigned_abs()));

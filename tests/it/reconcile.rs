@@ -12,7 +12,7 @@ use providers::{Dialect, catalogue};
 use serde_json::json;
 
 use crate::support::month::{self, Size, with_change};
-use crate::support::simulated::{Setting, SimulatedGateway, chat};
+use crate::support::two_vendors::{Setting, SimulatedGateway, chat};
 
 const VENDORS: [(&str, &str); 2] = [("openai", "gpt-6-luna"), ("mistral_ai", "mistral-small-latest")];
 const HOUR: Duration = Duration::from_secs(3600);

@@ -3,7 +3,7 @@
 pub mod gateway;
 pub mod ledgers;
 pub mod month;
-pub mod simulated;
+pub mod two_vendors;
 
 pub mod vendor;
 

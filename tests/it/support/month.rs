@@ -11,7 +11,7 @@ use passerelle::reconcile::Reconciliation;
 use providers::catalogue;
 use serde_json::{Value, json};
 
-use super::simulated::{Setting, SimulatedGateway, chat};
+use super::two_vendors::{Setting, SimulatedGateway, chat};
 
 /// First days (UTC) of the two halves, and the days of each.
 const HALVES: [&str; 2] = ["2026-03-21T00:00:00Z", "2026-10-17T00:00:00Z"];
