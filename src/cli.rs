@@ -6,6 +6,7 @@ mod demo;
 mod keys;
 mod ledger;
 mod output;
+mod reconcile;
 mod report;
 mod reprice;
 mod serve;
@@ -50,6 +51,7 @@ enum Command {
     Report(report::ReportCommand),
     Reprice(reprice::Reprice),
     Ledger(ledger::LedgerCommand),
+    Reconcile(reconcile::ReconcileCommand),
     Config(config::ConfigCommand),
     Stop(stop::StopCommand),
     Resume(stop::ResumeCommand),
@@ -127,6 +129,7 @@ pub fn run() -> ExitCode {
         Command::Report(command) => command.run(),
         Command::Reprice(command) => command.run(),
         Command::Ledger(command) => command.run(),
+        Command::Reconcile(command) => command.run(),
         Command::Config(command) => command.run(),
         Command::Stop(command) => command.run(),
         Command::Resume(command) => command.run(),

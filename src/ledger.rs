@@ -18,6 +18,7 @@ mod sqlite;
 mod stop;
 mod sweep;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -244,6 +245,16 @@ impl Ledger {
     pub fn adjusted(&self, seq: u64) -> Result<Totals, StoreError> {
         match self {
             Self::Sqlite(store) => store.adjusted(seq),
+        }
+    }
+
+    /// What entries turned out to cost by the last adjustment of each, by their numbers, in the vendor's currency.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn corrected_costs(&self) -> Result<BTreeMap<u64, i64>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.corrected_costs(),
         }
     }
 

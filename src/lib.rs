@@ -7,7 +7,8 @@
 //! - [`terms`]: prices, plans and the envelope in force, replaced while running
 //! - [`quota`]: allowances, calendar windows, rates; [`ledger`]: holds, entries, counters, rollups
 //! - [`alerts`]: shares of the envelope and unusual hours, told once and signed
-//! - [`report`]: what the rollups say about vendors; [`simulator`]: stand-ins for vendors
+//! - [`report`]: what the rollups say about vendors; [`reconcile`]: the ledger against a vendor's own figures;
+//!   [`simulator`]: stand-ins for vendors
 //!
 //! Vendors themselves (dialects, catalogue, prices, transport) are the crate `providers`, which knows nothing of these.
 //! Who may use whom is drawn in the README and kept by `tests/it/architecture.rs`.
@@ -22,6 +23,7 @@ pub mod identity;
 pub mod ledger;
 pub mod pipeline;
 pub mod quota;
+pub mod reconcile;
 pub mod report;
 pub mod shutdown;
 pub mod simulator;

@@ -10,7 +10,9 @@ mod call;
 mod calls;
 mod chance;
 mod chat;
+mod disagreement;
 mod embeddings;
+mod figures;
 mod forms;
 mod frames;
 mod instance;
@@ -39,6 +41,7 @@ use tokio::net::TcpListener;
 
 pub use books::{Books, ModelBooks};
 pub use calls::RecordedCall;
+pub use disagreement::Disagreement;
 
 use crate::clock::Clock;
 use crate::shutdown::Shutdown;
@@ -93,6 +96,10 @@ pub struct SimulatorSettings {
     pub varied_refusals: bool,
     /// Whether it remembers each call, for matching a ledger with it one by one. Memory grows with every call.
     pub record_calls: bool,
+    /// Its models, hosts and prices, as a catalogue file; the shipped one where there is none.
+    pub catalogue: Option<String>,
+    /// In which ways the usage and the costs that it publishes differ from the truth.
+    pub disagreements: Vec<Disagreement>,
 }
 
 impl SimulatorSettings {
@@ -113,6 +120,8 @@ impl SimulatorSettings {
             output_tokens,
             varied_refusals: false,
             record_calls: false,
+            catalogue: None,
+            disagreements: Vec::new(),
         }
     }
 

@@ -12,6 +12,7 @@
 //! - [`sse`], [`stream`]: bytes to frames, frames to what the client gets and the ledger needs; [`upload`]: a file on
 //!   its way to a vendor
 //! - [`transport`]: pooled, sharded HTTP client behind deadlines, permits and a circuit breaker
+//! - [`figures`]: what a vendor itself counted and bills, from its endpoints or a file
 //! - [`upstream`]: one configured vendor, ready to be called
 
 pub mod catalogue;
@@ -19,6 +20,7 @@ pub mod chat;
 pub mod embeddings;
 pub mod error;
 pub mod exchange;
+pub mod figures;
 mod mistral;
 pub mod moderation;
 pub mod money;

@@ -7,6 +7,7 @@
 mod breaker;
 mod client;
 mod deadline;
+mod get;
 mod notify;
 mod permit;
 
@@ -26,6 +27,7 @@ use crate::upload::Upload;
 pub use breaker::BreakerSettings;
 pub use client::{ClientPool, HttpService};
 pub use deadline::Deadlines;
+pub use get::{AdminKey, Getter};
 pub use notify::Notifier;
 
 use breaker::BreakerLayer;

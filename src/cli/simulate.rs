@@ -1,6 +1,7 @@
 //! `passerelle simulate`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
@@ -11,7 +12,7 @@ use super::serve::stop_on_signal;
 use super::{Failure, complain, runtime, say};
 use crate::clock::Clock;
 use crate::shutdown::Shutdown;
-use crate::simulator::{Simulator, SimulatorSettings};
+use crate::simulator::{Disagreement, Simulator, SimulatorSettings};
 
 /// Stand in for a vendor on a loopback port: for demonstrations, training and load tests.
 #[derive(clap::Args)]
@@ -44,6 +45,12 @@ pub(super) struct Simulate {
     /// Remember each call (the caller's request id, model, bill) and serve the list at /simulator/calls.
     #[arg(long)]
     record_calls: bool,
+    /// Models, hosts and prices from this catalogue file instead of the shipped ones.
+    #[arg(long, value_name = "FILE")]
+    catalogue: Option<PathBuf>,
+    /// Make the usage and the costs that it publishes differ from the truth; repeatable.
+    #[arg(long, value_enum, value_name = "KIND")]
+    disagree: Vec<Disagreement>,
     /// No waiting at all.
     #[arg(long)]
     fast: bool,
@@ -58,7 +65,7 @@ enum Vendor {
 }
 
 impl Simulate {
-    fn settings(&self) -> SimulatorSettings {
+    fn settings(&self) -> Result<SimulatorSettings, Failure> {
         let dialect = match self.dialect {
             Vendor::Openai => Dialect::Openai,
             Vendor::Mistral => Dialect::Mistral,
@@ -75,11 +82,17 @@ impl Simulate {
         if let Some(median) = self.inter_token_ms {
             settings.inter_token.median = median;
         }
-        if self.fast { settings.fast() } else { settings }
+        settings.disagreements.clone_from(&self.disagree);
+        if let Some(file) = &self.catalogue {
+            let text = std::fs::read_to_string(file);
+            let text = text.map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
+            settings.catalogue = Some(text);
+        }
+        Ok(if self.fast { settings.fast() } else { settings })
     }
 
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        let settings = self.settings();
+        let settings = self.settings()?;
         settings.check().map_err(Failure::Usage)?;
         if !self.listen.ip().is_loopback() {
             return Err(Failure::Usage("a simulator listens on loopback only".to_owned()));

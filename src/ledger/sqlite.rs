@@ -12,6 +12,7 @@ mod trouble;
 mod verify;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -255,6 +256,10 @@ impl SqliteStore {
 
     pub(super) fn adjusted(&self, seq: u64) -> Result<Totals, StoreError> {
         control::adjusted(&connect(&self.path)?, seq)
+    }
+
+    pub(super) fn corrected_costs(&self) -> Result<BTreeMap<u64, i64>, StoreError> {
+        control::corrected_costs(&connect(&self.path)?)
     }
 
     pub(super) fn changes(&self) -> Result<Vec<(u64, Change)>, StoreError> {

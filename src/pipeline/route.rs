@@ -34,6 +34,8 @@ pub struct Leg {
     pub(super) host: Host,
     pub(super) price: Arc<PriceRow>,
     pub(super) uplift_percent: u32,
+    /// The cheaper service tier that is asked of the vendor, if any.
+    pub(super) service_tier: Option<&'static str>,
     pub(super) rate: ExchangeRate,
     /// Most the call can cost, in the vendor's currency.
     pub(super) ceiling_cost: Money,
@@ -251,6 +253,7 @@ fn call(wanted: &Wanted<'_>, found: &Resolved, residency: Residency) -> Result<C
         host: host.clone(),
         price: Arc::clone(price),
         uplift_percent,
+        service_tier,
         rate,
         ceiling_cost,
         ceiling,

@@ -387,6 +387,7 @@ impl Attempt {
         entry.cost_euro_nanos = Some(euro.nanos());
         entry.charged = Charge { questions: 1, tokens: usage.total_tokens(), euro_nanos: euro.nanos() };
         if euro.nanos() > entry.ceiling_euro_nanos {
+            metrics().ceilings_exceeded.inc();
             tracing::error!(request.id = %entry.request_id, "a call cost more than its ceiling: the bound is wrong");
         }
     }
@@ -415,8 +416,8 @@ impl Attempt {
         entry.outcome = Outcome::Interrupted;
         entry.error_type = Some(error_type.to_owned());
         let seen = facts.usage.as_ref().map_or_else(Usage::default, |reported| reported.usage);
-        let tier = entry.service_tier.as_deref();
-        let least = self.leg.price.least_cost(tier, &seen, self.leg.uplift_percent);
+        let (told, asked) = (entry.service_tier.as_deref(), self.leg.service_tier);
+        let least = self.leg.price.least_cost(told, asked, &seen, self.leg.uplift_percent);
         entry.cost_lower_nanos = least.map_or(0, Money::nanos);
     }
 

@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use providers::catalogue::PriceRow;
 use serde::{Deserialize, Serialize};
 
-/// What a simulated vendor saw and would bill. Once no call is in flight,
-/// `calls = answered + errors + hangs + cut_by_client`.
+/// What a simulated vendor saw and would bill.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Books {
     /// Requests that reached it, the list of models apart.
@@ -77,6 +76,11 @@ pub(super) struct Tokens {
 }
 
 impl Books {
+    /// Whether every call that arrived has come to its end.
+    pub fn is_closed(&self) -> bool {
+        self.calls == self.answered + self.errors + self.hangs + self.cut_by_client
+    }
+
     /// Writes one billed call.
     pub(super) fn bill(&mut self, model: &str, tokens: Tokens, nanos: i64) {
         self.input_tokens += tokens.input;

@@ -111,10 +111,12 @@ impl<'a> Call<'a> {
     pub(super) fn meter(&self, priced: Priced, tokens: Tokens) -> Meter {
         Meter {
             vendor: Arc::clone(&self.door.vendor),
+            host: self.door.host.id.as_str().into(),
             uplift_percent: self.door.host.uplift_for(&priced.model),
             model: priced.model,
             row: priced.row,
             tokens,
+            whole_output: 0,
             by_token: true,
             recorded: self.recorded,
             finished: false,

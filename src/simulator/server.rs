@@ -22,8 +22,8 @@ use tokio::net::TcpListener;
 use super::SimulatorSettings;
 use super::books::{self, Books};
 use super::calls::{Record, RecordedCall};
+use super::figures::{self, Billing, Figures};
 use super::refusal::Refusal;
-use super::stream::Meter;
 use super::tokens::PromptCache;
 use crate::clock::Clock;
 use crate::shutdown::Shutdown;
@@ -35,7 +35,7 @@ const UPLOAD_BYTES: usize = 1 << 30;
 /// How long calls in flight may take to end once shutdown begins; a hanging call would never.
 const GRACE: Duration = Duration::from_secs(5);
 /// The one key that every simulated vendor refuses.
-const BAD_KEY: &str = "bad-key";
+pub(super) const BAD_KEY: &str = "bad-key";
 /// The header in which a caller names its own request.
 const REQUEST_ID: &str = "x-client-request-id";
 /// The hosts it can stand for, by the catalogue's short names, and the path in front of `/v1`.
@@ -50,6 +50,7 @@ pub(super) struct Vendor {
     calls: AtomicU64,
     books: Mutex<Books>,
     record: Mutex<Record>,
+    figures: Mutex<Figures>,
     cache: Mutex<PromptCache>,
 }
 
@@ -67,9 +68,11 @@ impl Vendor {
     /// Settings that make no sense.
     pub(super) fn new(settings: SimulatorSettings, clock: Clock) -> Result<Self, String> {
         settings.check()?;
-        let text = if settings.dialect == Dialect::Mistral { MISTRAL_TOML } else { OPENAI_TOML };
+        let shipped = if settings.dialect == Dialect::Mistral { MISTRAL_TOML } else { OPENAI_TOML };
+        let text = settings.catalogue.as_deref().unwrap_or(shipped);
         let catalogue = ProviderCatalogue::parse(text).map_err(|error| error.to_string())?;
         let record = Mutex::new(Record::new(settings.record_calls));
+        let figures = Mutex::new(Figures::new(&settings.disagreements, &catalogue));
         Ok(Self {
             settings,
             catalogue,
@@ -77,6 +80,7 @@ impl Vendor {
             calls: AtomicU64::new(0),
             books: Mutex::default(),
             record,
+            figures,
             cache: Mutex::default(),
         })
     }
@@ -120,17 +124,23 @@ impl Vendor {
     }
 
     /// Bills a call: complete, or cut by the client.
-    pub(super) fn bill(&self, meter: &Meter, complete: bool) {
-        let nanos = books::price(&meter.row, meter.uplift_percent, meter.tokens);
+    pub(super) fn bill(&self, billing: &Billing<'_>, recorded: Option<usize>) {
+        let nanos = books::price(billing.row, billing.uplift_percent, billing.tokens);
         // The record first: who finds the call in the books finds its bill there.
-        locked(&self.record).bill(meter.recorded, nanos, complete);
+        locked(&self.record).bill(recorded, nanos, billing.complete);
+        locked(&self.figures).record(billing, self.clock.now());
         let mut books = locked(&self.books);
-        if complete {
+        if billing.complete {
             books.answered += 1;
         } else {
             books.cut_by_client += 1;
         }
-        books.bill(&meter.model.id, meter.tokens, nanos);
+        books.bill(&billing.model.id, billing.tokens, nanos);
+    }
+
+    /// The figures that it publishes.
+    pub(super) fn figures(&self) -> MutexGuard<'_, Figures> {
+        locked(&self.figures)
     }
 
     /// Input tokens found in the prompt cache.
@@ -215,7 +225,13 @@ pub(super) fn router(vendor: &Arc<Vendor>) -> Router {
                 .with_state(door.clone());
             router = router.merge(routes);
             if vendor.settings.dialect != Dialect::Mistral {
-                let route = Router::new().route(&format!("{prefix}/v1/responses"), post(super::responses::responses));
+                let route = Router::new()
+                    .route(&format!("{prefix}/v1/responses"), post(super::responses::responses))
+                    .route(&format!("{prefix}/v1/organization/usage/{{kind}}"), get(figures::openai_usage))
+                    .route(&format!("{prefix}/v1/organization/costs"), get(figures::openai_costs));
+                router = router.merge(route.with_state(door));
+            } else {
+                let route = Router::new().route(&format!("{prefix}/v1/admin/usage"), get(figures::mistral_usage));
                 router = router.merge(route.with_state(door));
             }
         }

@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
+use providers::Dialect;
 use providers::catalogue::{Model, PriceRow};
 use tokio::time::{Sleep, sleep};
 
 use super::answer::Answer;
 use super::books::Tokens;
+use super::figures::Billing;
 use super::server::Vendor;
 
 /// Most steps handed over at once where there is nothing to wait for.
@@ -38,9 +40,12 @@ pub(super) struct Meter {
     pub(super) vendor: Arc<Vendor>,
     pub(super) model: Arc<Model>,
     pub(super) row: Arc<PriceRow>,
+    pub(super) host: Arc<str>,
     pub(super) uplift_percent: u32,
     /// Used so far.
     pub(super) tokens: Tokens,
+    /// Output tokens of the whole answer, once it is drawn.
+    pub(super) whole_output: u64,
     /// False where the vendor reports no output tokens.
     pub(super) by_token: bool,
     /// Where the call is recorded, if it is.
@@ -52,14 +57,30 @@ impl Meter {
     /// Bills the call as complete.
     pub(super) fn finish(&mut self) {
         self.finished = true;
-        self.vendor.bill(self, true);
+        self.bill(true);
+    }
+}
+
+impl Meter {
+    fn bill(&self, complete: bool) {
+        let billing = Billing {
+            model: &self.model,
+            row: &self.row,
+            host: &self.host,
+            uplift_percent: self.uplift_percent,
+            tier: if self.vendor.settings.dialect == Dialect::Mistral { "standard" } else { "default" },
+            tokens: self.tokens,
+            whole: Tokens { output: self.whole_output.max(self.tokens.output), ..self.tokens },
+            complete,
+        };
+        self.vendor.bill(&billing, self.recorded);
     }
 }
 
 impl Drop for Meter {
     fn drop(&mut self) {
         if !self.finished {
-            self.vendor.bill(self, false);
+            self.bill(false);
         }
     }
 }
@@ -77,7 +98,10 @@ pub(super) struct Generation {
 
 impl Generation {
     /// An answer of which nothing is generated yet.
-    pub(super) fn new(answer: Answer, waits: Vec<Duration>, meter: Meter) -> Self {
+    pub(super) fn new(answer: Answer, waits: Vec<Duration>, mut meter: Meter) -> Self {
+        if meter.by_token {
+            meter.whole_output = answer.tokens.output;
+        }
         let steps = answer.steps();
         Self { answer, waits, steps, step: 0, sleep: None, meter }
     }

@@ -62,6 +62,8 @@ pub struct Metrics {
     pub ledger_batch_size: Histogram,
     /// Refused writes, by reason.
     pub ledger_writes_refused: IntCounterVec,
+    /// Calls that cost more than was held for them.
+    pub ceilings_exceeded: IntCounter,
     /// Late settlements.
     pub settlements_late: IntCounter,
     /// Reloads of the terms, by outcome.
@@ -151,6 +153,7 @@ impl Metrics {
             ledger_queue: declare.gauge(names::LEDGER_QUEUE),
             ledger_batch_size: declare.histogram(names::LEDGER_BATCH, BATCH_BUCKETS),
             ledger_writes_refused: declare.counters(names::LEDGER_REFUSED, &[REASON]),
+            ceilings_exceeded: declare.counter(names::CEILINGS_EXCEEDED),
             settlements_late: declare.counter(names::SETTLED_LATE),
             terms_reloads: declare.counters(names::TERMS_RELOADS, &[OUTCOME]),
             town_spent: declare.gauges(names::TOWN_SPENT, &[WINDOW]),

@@ -82,6 +82,11 @@ pub const SETTLED_LATE: Metric = Metric {
     name: "passerelle_settlements_late_total",
     help: "Settlements that found their reservation already resolved.",
 };
+/// Calls that cost more than was held for them: an alarm, must stay zero.
+pub const CEILINGS_EXCEEDED: Metric = Metric {
+    name: "passerelle_ceilings_exceeded_total",
+    help: "Calls that cost more than was held for them: an alarm, must stay zero.",
+};
 /// Times that prices, plans and the envelope were read again while serving.
 pub const TERMS_RELOADS: Metric = Metric {
     name: "passerelle_terms_reloads_total",

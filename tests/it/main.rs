@@ -25,6 +25,7 @@ mod prices;
 mod privacy;
 mod process;
 mod quota;
+mod reconcile;
 mod responses;
 mod restart;
 mod routing;

@@ -3,8 +3,10 @@
 pub mod chance;
 pub mod gateway;
 pub mod ledgers;
+pub mod month;
 pub mod program;
 pub mod simulated;
+pub mod two_vendors;
 pub mod vendor;
 
 pub use gateway::TestGateway;

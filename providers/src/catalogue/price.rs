@@ -202,13 +202,18 @@ impl PriceRow {
         Ok(Money::from_ratio_rounded_up(numerator, DENOMINATOR, self.currency)?)
     }
 
-    /// The least that `usage` can have cost, when the vendor has not said yet at which tier: at the cheapest one.
-    pub fn least_cost(&self, tier: Option<&str>, usage: &Usage, uplift_percent: u32) -> Option<Money> {
-        if tier.is_some() {
-            return self.cost_at(tier, usage, uplift_percent).ok();
-        }
-        let tiers = std::iter::once(None).chain(self.tiers.keys().map(|name| Some(name.as_str())));
-        tiers.filter_map(|tier| self.cost_at(tier, usage, uplift_percent).ok()).min_by_key(|cost| cost.nanos())
+    /// The least that `usage` can have cost: at the tier that the vendor told; where it told none, at the standard one or
+    /// the one asked for, whichever is cheaper.
+    pub fn least_cost(
+        &self,
+        told: Option<&str>,
+        asked: Option<&str>,
+        usage: &Usage,
+        uplift_percent: u32,
+    ) -> Option<Money> {
+        let tiers = if told.is_some() { [told, told] } else { [None, asked] };
+        let costs = tiers.into_iter().filter_map(|tier| self.cost_at(tier, usage, uplift_percent).ok());
+        costs.min_by_key(|cost| cost.nanos())
     }
 
     /// The most a call within `bound` can cost at the standard tier, whatever the buckets.

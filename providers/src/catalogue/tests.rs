@@ -402,7 +402,13 @@ proptest! {
         for served in [tier, None] {
             prop_assert!(row.cost_at(served, &usage, uplift).unwrap().nanos() <= ceiling.nanos());
         }
-        prop_assert!(row.least_cost(None, &usage, uplift).unwrap().nanos() <= row.cost_at(tier, &usage, uplift).unwrap().nanos());
+        for served in [tier, None] {
+            let cost = row.cost_at(served, &usage, uplift).unwrap();
+            prop_assert!(row.least_cost(None, tier, &usage, uplift).unwrap().nanos() <= cost.nanos());
+            if served.is_some() {
+                prop_assert_eq!(row.least_cost(served, None, &usage, uplift), Some(cost));
+            }
+        }
     }
 
     #[test]

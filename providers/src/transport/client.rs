@@ -186,7 +186,7 @@ fn multipart(form: Form) -> Multipart {
 }
 
 /// Sentences only: reqwest's own text would carry the address.
-fn transport_error(error: &reqwest::Error) -> ProviderError {
+pub(super) fn transport_error(error: &reqwest::Error) -> ProviderError {
     if error.is_connect() {
         ProviderError::new(ErrorKind::Connect, "The vendor cannot be reached.")
     } else {

@@ -2,6 +2,8 @@
 //!
 //! Each is one transaction of its own; the writer goes on from there with its next one.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use uuid::Uuid;
@@ -81,6 +83,15 @@ pub(super) fn changes(connection: &Connection) -> Written<Vec<(u64, Change)>> {
         Record::Attempt(_) | Record::Adjustment(_) => None,
     };
     Ok(found.into_iter().filter_map(change).collect())
+}
+
+pub(super) fn corrected_costs(connection: &Connection) -> Written<BTreeMap<u64, i64>> {
+    let cost = |(_, record)| match record {
+        Record::Adjustment(adjustment) => Some((adjustment.corrects?, adjustment.cost_nanos?)),
+        Record::Attempt(_) | Record::Change(_) => None,
+    };
+    // Oldest first, so that the last adjustment of an entry stays.
+    Ok(others(connection, "o.kind = ?1", &"adjustment")?.into_iter().filter_map(cost).collect())
 }
 
 pub(super) fn adjusted(connection: &Connection, seq: u64) -> Written<Totals> {

@@ -91,7 +91,7 @@ impl VendorProcess {
         let closed = async {
             loop {
                 let books: Books = serde_json::from_slice(&self.get("/simulator/books").await).unwrap();
-                if books.calls == books.answered + books.errors + books.hangs + books.cut_by_client {
+                if books.is_closed() {
                     return (books, serde_json::from_slice(&self.get("/simulator/calls").await).unwrap());
                 }
             }

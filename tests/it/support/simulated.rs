@@ -65,7 +65,7 @@ impl SimulatedGateway {
         let closed = async {
             loop {
                 let books = vendor.books();
-                if books.calls == books.answered + books.errors + books.hangs + books.cut_by_client {
+                if books.is_closed() {
                     return (books, vendor.calls());
                 }
                 tokio::task::yield_now().await;
