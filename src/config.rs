@@ -145,17 +145,17 @@ pub struct Plan {
 
 impl std::fmt::Display for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Allowance { questions_per_day, tokens_per_day, euro_nanos_per_month } = self.allowance;
-        let Rate { requests_per_minute, burst, simultaneous } = self.rate;
-        let models = if self.models.is_empty() { "all".to_owned() } else { self.models.join(", ") };
+        // Taken apart by name, so that a key added to plans cannot be forgotten in the log of changes.
+        let Self { name: _, allowance, rate, max_output_tokens, tool_calls_per_question, hosts, models } = self;
+        let Allowance { questions_per_day, tokens_per_day, euro_nanos_per_month } = allowance;
+        let Rate { requests_per_minute, burst, simultaneous } = rate;
+        let euros = format_nanos(*euro_nanos_per_month);
+        let models = if models.is_empty() { "all".to_owned() } else { models.join(", ") };
         write!(
             f,
             "{requests_per_minute} requests per minute, burst {burst}, {simultaneous} at once, {questions_per_day} \
-             questions and {tokens_per_day} tokens per day, {} EUR per month, answers up to {} tokens, hosts {:?}, models \
-             {models}",
-            format_nanos(euro_nanos_per_month),
-            self.max_output_tokens,
-            self.hosts
+             questions and {tokens_per_day} tokens per day, {euros} EUR per month, answers up to {max_output_tokens} \
+             tokens, {tool_calls_per_question} searches per question, hosts {hosts:?}, models {models}"
         )
     }
 }

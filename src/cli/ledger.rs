@@ -4,10 +4,10 @@ use std::io::BufWriter;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
 use jiff::civil::Date;
 use providers::money::{Money, format_nanos, parse_decimal};
 
+use super::output::entries_bar;
 use super::{ConfigFile, EX_SOFTWARE, Failure, complain, say};
 use crate::clock::Clock;
 use crate::ledger::{
@@ -139,7 +139,7 @@ impl LedgerCommand {
 
 fn verify(file: &ConfigFile, noted: Option<ChainHead>) -> Result<ExitCode, Failure> {
     let (ledger, _) = file.open_ledger()?;
-    let bar = bar(ledger.chain_head()?.seq)?;
+    let bar = entries_bar(ledger.chain_head()?.seq);
     let found = ledger.verify_against(noted, &mut |read| bar.set_position(read))?;
     bar.finish_and_clear();
     for finding in &found.findings {
@@ -153,12 +153,6 @@ fn verify(file: &ConfigFile, noted: Option<ChainHead>) -> Result<ExitCode, Failu
     say(&format!("{state}: {} entries verified, {} reservations open", found.entries, found.open_reservations));
     say(&format!("end of the chain: {}", found.head));
     Ok(if found.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(EX_SOFTWARE) })
-}
-
-/// A bar over so many entries; on a terminal only.
-fn bar(entries: u64) -> Result<ProgressBar, Failure> {
-    let style = ProgressStyle::with_template("{bar:40} {human_pos} of {human_len} entries, {eta} left");
-    Ok(ProgressBar::new(entries).with_style(style.map_err(anyhow::Error::new)?))
 }
 
 impl Adjust {

@@ -1,6 +1,26 @@
-//! The only place that prints. A pipe that was closed (`| head`) is no reason to fail.
+//! What commands share of what a person sees, and the only place that prints. A pipe that was closed (`| head`) is no reason to fail.
 
 use std::io::Write;
+
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Forms of figures.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Format {
+    /// For a terminal.
+    Table,
+    /// For programs.
+    Json,
+    /// For spreadsheets.
+    Csv,
+}
+
+/// A bar over so many entries; it shows on a terminal only.
+pub(crate) fn entries_bar(entries: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {human_pos} of {human_len} entries, {eta} left");
+    ProgressBar::new(entries).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
 
 /// A line on standard output.
 pub(crate) fn say(line: &str) {

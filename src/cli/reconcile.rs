@@ -5,17 +5,20 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::civil::Date;
 use providers::figures::{FiguresRequest, VendorFigures, fetch};
 use providers::{Dialect, ProviderId};
 use secrecy::SecretString;
 
+use super::output::{Format, entries_bar};
 use super::{ConfigFile, EX_SOFTWARE, Failure, complain, runtime, say};
 use crate::clock::Clock;
 use crate::config::Environment;
 use crate::reconcile::{Question, Reconciler, Reconciliation};
+
+/// Entries between two signs of life.
+const ENTRIES_PER_SIGN: u64 = 1_000;
 
 /// Compare the ledger with a vendor's own usage and costs; exit 70 when something is not explained.
 ///
@@ -49,17 +52,6 @@ pub(super) struct ReconcileCommand {
     format: Format,
 }
 
-/// Forms of a reconciliation.
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    /// For a terminal: one figure for the period, what makes it up, what differs.
-    Table,
-    /// For programs.
-    Json,
-    /// For spreadsheets: every row.
-    Csv,
-}
-
 impl ReconcileCommand {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         if self.from > self.to {
@@ -85,12 +77,17 @@ impl ReconcileCommand {
         };
         let mut reconciler = Reconciler::new(question, &figures).map_err(Failure::Usage)?;
         let corrected = ledger.corrected_costs()?;
+        let progress = entries_bar(ledger.chain_head()?.seq);
         ledger.visit_entries(&mut |seq, mut entry| {
+            if seq.is_multiple_of(ENTRIES_PER_SIGN) {
+                progress.set_position(seq);
+            }
             if let Some(cost) = corrected.get(&seq) {
                 entry.cost_nanos = Some(*cost);
             }
             reconciler.add(&entry);
         })?;
+        progress.finish_and_clear();
         let outcome = reconciler.finish();
         self.show(&outcome)?;
         Ok(if outcome.is_explained() { ExitCode::SUCCESS } else { ExitCode::from(EX_SOFTWARE) })

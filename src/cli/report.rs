@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::ValueEnum;
-
+use super::output::Format;
 use super::{ConfigFile, Failure, say};
 use crate::clock::Clock;
 use crate::report::{self, Period};
@@ -25,17 +24,6 @@ pub(super) struct ReportCommand {
     /// Form of the output.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
-}
-
-/// Forms of a report.
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    /// For a terminal.
-    Table,
-    /// For programs.
-    Json,
-    /// For spreadsheets.
-    Csv,
 }
 
 impl ReportCommand {

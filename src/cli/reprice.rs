@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressStyle};
 use jiff::civil::Date;
 use providers::catalogue::{Catalogue, ProviderCatalogue};
 
+use super::output::{Format, entries_bar};
 use super::{ConfigFile, Failure, say};
 use crate::clock::Clock;
 use crate::report::Period;
@@ -42,17 +41,6 @@ pub(super) struct Reprice {
     format: Format,
 }
 
-/// Forms of the output.
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    /// For a terminal.
-    Table,
-    /// For programs.
-    Json,
-    /// For spreadsheets.
-    Csv,
-}
-
 impl Reprice {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let (ledger, config) = self.file.open_ledger()?;
@@ -60,13 +48,11 @@ impl Reprice {
         let period = Period::parse(self.from.as_deref(), self.to.as_deref(), today).map_err(Failure::Usage)?;
         let catalogue = replaced(&config.catalogue, &self.catalogue)?;
         let mut repricing = Repricing::new(&catalogue, period, self.as_of);
-        let progress = progress();
-        let mut entries: u64 = 0;
-        ledger.visit_entries(&mut |_, entry| {
+        let progress = entries_bar(ledger.chain_head()?.seq);
+        ledger.visit_entries(&mut |seq, entry| {
             repricing.add(&entry);
-            entries += 1;
-            if entries.is_multiple_of(ENTRIES_PER_SIGN) {
-                progress.set_position(entries);
+            if seq.is_multiple_of(ENTRIES_PER_SIGN) {
+                progress.set_position(seq);
             }
         })?;
         progress.finish_and_clear();
@@ -94,13 +80,4 @@ fn replaced(in_force: &Catalogue, files: &[PathBuf]) -> Result<Catalogue, Failur
         }
     }
     Ok(Catalogue::new(catalogues))
-}
-
-/// A sign of life on a terminal; nothing elsewhere. How many entries there are is not known without counting them.
-fn progress() -> ProgressBar {
-    let bar = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} entries, {elapsed}") {
-        bar.set_style(style);
-    }
-    bar
 }
