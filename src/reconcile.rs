@@ -198,6 +198,19 @@ impl<'a> Reconciler<'a> {
         self.ours.add(entry);
     }
 
+    /// Adds an entry of which an adjustment says what it turned out to cost. One that cost nothing was never counted
+    /// by the vendor; one whose usage stays unknown has its cost for both bounds.
+    pub fn add_corrected(&mut self, mut entry: Entry, cost_nanos: i64) {
+        if cost_nanos == 0 {
+            return;
+        }
+        (entry.cost_lower_nanos, entry.cost_upper_nanos) = (cost_nanos, cost_nanos);
+        if entry.usage.is_some() {
+            entry.cost_nanos = Some(cost_nanos);
+        }
+        self.add(&entry);
+    }
+
     /// Compares.
     pub fn finish(self) -> Reconciliation {
         let Self { question, ours, theirs } = self;

@@ -78,14 +78,14 @@ impl ReconcileCommand {
         let mut reconciler = Reconciler::new(question, &figures).map_err(Failure::Usage)?;
         let corrected = ledger.corrected_costs()?;
         let progress = entries_bar(ledger.chain_head()?.seq);
-        ledger.visit_entries(&mut |seq, mut entry| {
+        ledger.visit_entries(&mut |seq, entry| {
             if seq.is_multiple_of(ENTRIES_PER_SIGN) {
                 progress.set_position(seq);
             }
-            if let Some(cost) = corrected.get(&seq) {
-                entry.cost_nanos = Some(*cost);
+            match corrected.get(&seq) {
+                Some(cost) => reconciler.add_corrected(entry, *cost),
+                None => reconciler.add(&entry),
             }
-            reconciler.add(&entry);
         })?;
         progress.finish_and_clear();
         let outcome = reconciler.finish();

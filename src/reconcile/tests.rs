@@ -70,6 +70,11 @@ impl Case {
     }
 
     fn outcome(&self) -> Reconciliation {
+        self.with_corrections(&[])
+    }
+
+    /// The outcome when adjustments say what entries, by their place, turned out to cost.
+    fn with_corrections(&self, corrections: &[(usize, i64)]) -> Reconciliation {
         let question = Question {
             catalogue: &self.catalogue,
             rates: &self.rates,
@@ -78,8 +83,11 @@ impl Case {
             now: at("2026-11-01T00:00:00Z"),
         };
         let mut reconciler = Reconciler::new(question, &self.figures).unwrap();
-        for entry in &self.entries {
-            reconciler.add(entry);
+        for (place, entry) in self.entries.iter().enumerate() {
+            match corrections.iter().find(|(corrected, _)| *corrected == place) {
+                Some((_, cost)) => reconciler.add_corrected(entry.clone(), *cost),
+                None => reconciler.add(entry),
+            }
         }
         reconciler.finish()
     }
@@ -218,4 +226,21 @@ fn figures_that_do_not_name_models_are_refused_with_what_to_ask_for() {
     };
     let refusal = Reconciler::new(question, &case.figures).unwrap_err();
     assert_eq!(refusal, "the vendor's usage is not told by model: ask with group_by=model");
+}
+
+#[test]
+fn an_adjustment_is_the_truth_about_its_entry() {
+    let mut case = Case::new();
+    let usage = Usage { input_uncached: 900, output_visible: 400, ..Usage::default() };
+    case.call("2026-07-20T10:05:00Z", usage);
+    case.book("2026-07-20T10:06:00Z", usage);
+    assert!(!case.outcome().is_explained(), "the vendor does not have the second call");
+    let never_billed = case.with_corrections(&[(1, 0)]);
+    assert!(never_billed.is_explained() && never_billed.gap_nanos == 0, "{never_billed:?}");
+
+    // The vendor billed it, for less than it was booked: the usage agrees, and so does the money now.
+    case.publish("2026-07-20T10:06:00Z", usage);
+    case.bill("2026-07-20".parse().unwrap(), 7_000);
+    let cheaper = case.with_corrections(&[(1, 7_000)]);
+    assert!(cheaper.is_explained() && cheaper.gap_nanos == 0, "{cheaper:?}");
 }
