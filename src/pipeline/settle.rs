@@ -69,7 +69,6 @@ pub(super) struct Attempt {
 pub(super) enum Ending<'a> {
     /// A whole answer.
     Whole(&'a AnswerFacts),
-    /// A stream that came to its end.
     /// A stream that came to its end; with what went wrong once everything had been said.
     Streamed { facts: &'a AnswerFacts, client_left: bool, error_type: Option<&'static str> },
     /// A stream that broke off.

@@ -113,6 +113,7 @@ impl VendorProcess {
 pub struct GatewayProcess {
     pub running: Running,
     pub public: String,
+    pub mairie: String,
     pub ops: String,
 }
 
@@ -173,8 +174,8 @@ impl Town {
     /// A gateway started by a command of the test's own.
     pub fn serving(command: &mut Command) -> GatewayProcess {
         let mut running = Running::start(command);
-        let (public, _mairie, ops) = (running.address(), running.address(), running.address());
-        GatewayProcess { running, public, ops }
+        let (public, mairie, ops) = (running.address(), running.address(), running.address());
+        GatewayProcess { running, public, mairie, ops }
     }
 
     pub fn key(&self) -> String {
