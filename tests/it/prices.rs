@@ -122,6 +122,19 @@ async fn a_usage_of_zero_is_zero_and_no_usage_is_not() {
 }
 
 #[tokio::test]
+async fn what_a_host_says_of_its_own_cost_is_kept_beside_ours() {
+    let gateway = TestGateway::start().await;
+    let body = json!({"id": "x1", "object": "chat.completion", "created": 1, "model": "gpt-6-luna",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "Oui."}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30, "cost": 0.000_123}});
+    gateway.openai.script([Step::Body("application/json", body.to_string())]);
+    let entry = entry_after(&gateway, CHAT, &asked("gpt-6-luna", None, false)).await;
+    let raw: Value = serde_json::from_str(&entry.usage_raw.unwrap()).unwrap();
+    assert_eq!(raw["cost"], json!(0.000_123));
+    assert!(entry.cost_nanos.is_some_and(|ours| ours != 123_000), "ours is by the price row, and says so");
+}
+
+#[tokio::test]
 async fn an_alias_that_moved_is_priced_by_the_model_that_came_back() {
     let gateway = TestGateway::start().await;
     for (asked_for, returned, row, nanos) in [

@@ -84,7 +84,7 @@ async fn an_entry_can_be_neither_changed_nor_deleted_and_stays_small() {
 }
 
 #[tokio::test]
-async fn a_plan_changed_in_mid_month_counts_what_was_used_before() {
+async fn a_plan_changed_between_two_starts_counts_what_was_used_before() {
     let store = Store::each().remove(0);
     let ledger = store.open();
     let plan = |cents: i64| question("rose").limited(Limit::EurosPerMonth, cents * CENT);
