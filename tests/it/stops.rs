@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use passerelle::clock::Clock;
-use passerelle::ledger::{Ledger, Record, Stop, StopScope};
+use passerelle::ledger::{Decision, Ledger, Record, Stop, StopScope};
 
 use crate::support::ledgers::{Store, each_store, entries, question};
 use crate::support::vendor::End;
@@ -96,6 +96,32 @@ async fn an_answer_in_progress_is_never_cut_and_gets_no_second_attempt() {
     assert_eq!(answer.refusal().1, "service_stopped");
     assert!(gateway.mistral.calls().is_empty(), "what was stopped takes nothing over");
     gateway.settled().await;
+}
+
+#[tokio::test]
+async fn a_hold_asked_for_after_a_stop_is_refused_whoever_routed_it_before() {
+    each_store(async |store: &Store| {
+        let (ledger, desk) = (store.open(), store.open_beside());
+        for (scope, name) in [(StopScope::Town, ""), (StopScope::Provider, "mistral_ai"), (StopScope::Plan, "habitant")]
+        {
+            question("rose").answered(&ledger, 10, 1).await;
+            let stopped = stop(scope, name);
+            desk.set_stop(&stopped, true, "Claire").unwrap();
+            let decision = ledger.reserve(question("rose").request()).await.unwrap();
+            assert!(
+                matches!(&decision, Decision::Stopped(stop) if stop.subject() == stopped.subject()),
+                "{decision:?}"
+            );
+            assert_eq!(ledger.gauges().unwrap().open_reservations, 0);
+            desk.set_stop(&stopped, false, "Claire").unwrap();
+        }
+        // Another vendor's stop, or another plan's, is nothing to this call.
+        for (scope, name) in [(StopScope::Provider, "openai"), (StopScope::Plan, "visitor")] {
+            desk.set_stop(&stop(scope, name), true, "Claire").unwrap();
+            question("rose").answered(&ledger, 10, 1).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
