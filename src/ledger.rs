@@ -33,7 +33,7 @@ pub use key::{KeyRecord, NewKey};
 pub use record::{Adjustment, Change, Difference, Record};
 pub use reservation::{Ceiling, Charge, Decision, Reservation, ReservationRequest, Settlement};
 pub use rollup::{Figures, Rollup, RollupKey, Spread};
-pub use schema::{COLUMNS, Column, ColumnKind, schema_json, schema_sql, schema_text};
+pub use schema::{ADJUSTMENTS, ATTEMPTS, Column, ColumnKind, Export};
 pub use sqlite::{Durability, SqliteSettings};
 pub use stop::{Stop, StopScope, Stops};
 pub use sweep::sweep_until_shutdown;

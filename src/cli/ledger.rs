@@ -11,7 +11,7 @@ use super::output::entries_bar;
 use super::{ConfigFile, EX_SOFTWARE, Failure, complain, say};
 use crate::clock::Clock;
 use crate::ledger::{
-    Adjustment, Author, ChainHead, ExportFormat, Ledger, Record, export, schema_json, schema_sql, schema_text,
+    ADJUSTMENTS, ATTEMPTS, Adjustment, Author, ChainHead, Export, ExportFormat, Ledger, Record, export,
 };
 
 /// Verify, export or correct the ledger, or say what an export holds.
@@ -35,7 +35,7 @@ enum Action {
         #[arg(long, value_name = "NUMBER:HASH")]
         noted: Option<ChainHead>,
     },
-    /// Write every entry to standard output.
+    /// Write every attempt, or every adjustment, to standard output.
     #[command(after_help = "Example: passerelle ledger export --config passerelle.toml --format csv > ledger.csv")]
     Export {
         #[command(flatten)]
@@ -43,6 +43,9 @@ enum Action {
         /// Form of the export.
         #[arg(long, value_enum, default_value_t = Form::Csv)]
         format: Form,
+        /// What to export.
+        #[arg(long, value_enum, default_value_t = What::Attempts)]
+        of: What,
     },
     /// Say what the columns of an export are: type, unit and meaning.
     #[command(after_help = "Example: passerelle ledger schema --format sql | duckdb ledger.duckdb")]
@@ -50,6 +53,9 @@ enum Action {
         /// Form of the description.
         #[arg(long, value_enum, default_value_t = SchemaForm::Text)]
         format: SchemaForm,
+        /// Of which export.
+        #[arg(long, value_enum, default_value_t = What::Attempts)]
+        of: What,
     },
     /// Correct what was booked by an adjustment: entries themselves are never changed. Works beside a running gateway.
     #[command(
@@ -110,24 +116,41 @@ enum Form {
     Jsonl,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum What {
+    /// Attempts at vendors.
+    Attempts,
+    /// Adjustments of what was booked.
+    Adjustments,
+}
+
+impl What {
+    fn export(self) -> Export {
+        match self {
+            Self::Attempts => ATTEMPTS,
+            Self::Adjustments => ADJUSTMENTS,
+        }
+    }
+}
+
 impl LedgerCommand {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         match self.action {
             Action::Verify { file, noted } => verify(&file, noted),
-            Action::Export { file, format } => {
+            Action::Export { file, format, of } => {
                 let (ledger, _) = file.open_ledger()?;
                 let format = match format {
                     Form::Csv => ExportFormat::Csv,
                     Form::Jsonl => ExportFormat::JsonLines,
                 };
-                export(&ledger, format, &mut BufWriter::new(std::io::stdout().lock()))?;
+                export(&ledger, of.export(), format, &mut BufWriter::new(std::io::stdout().lock()))?;
                 Ok(ExitCode::SUCCESS)
             }
-            Action::Schema { format } => {
+            Action::Schema { format, of } => {
                 let text = match format {
-                    SchemaForm::Text => schema_text(),
-                    SchemaForm::Json => schema_json(),
-                    SchemaForm::Sql => schema_sql(),
+                    SchemaForm::Text => of.export().to_text(),
+                    SchemaForm::Json => of.export().to_json(),
+                    SchemaForm::Sql => of.export().to_sql(),
                 };
                 say(text.trim_end());
                 Ok(ExitCode::SUCCESS)

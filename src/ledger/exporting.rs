@@ -1,13 +1,14 @@
-//! Every entry as CSV or JSON lines, for a spreadsheet, a database, or the next contract holder.
+//! Every attempt and every adjustment as CSV or JSON lines, for a spreadsheet, a database, or the next contract holder.
 //!
 //! What the columns mean is said in [`super::schema`]. It must not know what an entry is for.
 
 use std::io::Write;
 
+use serde::Serialize;
 use serde_json::Value;
 
-use super::schema::COLUMNS;
-use super::{Entry, Ledger, StoreError};
+use super::schema::{ADJUSTMENTS, ATTEMPTS, Export};
+use super::{Entry, Ledger, Record, StoreError};
 
 /// The form of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,37 +19,46 @@ pub enum ExportFormat {
     JsonLines,
 }
 
-/// Writes every entry to `out`; returns how many.
+/// Writes every attempt, or every adjustment, to `out`; returns how many.
 ///
 /// # Errors
 /// [`StoreError`] when the ledger cannot be read, or a sentence about `out` in [`StoreError::Unavailable`].
-pub fn export(ledger: &Ledger, format: ExportFormat, out: &mut dyn Write) -> Result<u64, StoreError> {
+pub fn export(ledger: &Ledger, what: Export, format: ExportFormat, out: &mut dyn Write) -> Result<u64, StoreError> {
     let failed =
         |error: &dyn std::fmt::Display| StoreError::Unavailable(format!("the export cannot be written: {error}"));
     match format {
         ExportFormat::Csv => {
             let mut csv = csv::Writer::from_writer(out);
-            csv.write_record(COLUMNS.iter().map(|column| column.name)).map_err(|error| failed(&error))?;
-            let lines = each_entry(ledger, |value| {
-                csv.write_record(COLUMNS.iter().map(|column| cell(value, column.name)))
+            csv.write_record(what.columns.iter().map(|column| column.name)).map_err(|error| failed(&error))?;
+            let lines = each_line(ledger, what, |value| {
+                csv.write_record(what.columns.iter().map(|column| cell(value, column.name)))
                     .map_err(|error| error.to_string())
             })?;
             csv.flush().map_err(|error| failed(&error))?;
             Ok(lines)
         }
         ExportFormat::JsonLines => {
-            each_entry(ledger, |value| writeln!(out, "{value}").map_err(|error| error.to_string()))
+            each_line(ledger, what, |value| writeln!(out, "{value}").map_err(|error| error.to_string()))
         }
     }
 }
 
-/// Hands every entry, with its number, to `write`; stops writing at the first failure.
-fn each_entry(ledger: &Ledger, mut write: impl FnMut(&Value) -> Result<(), String>) -> Result<u64, StoreError> {
+/// Hands every line, with its number, to `write`; stops writing at the first failure.
+fn each_line(
+    ledger: &Ledger,
+    what: Export,
+    mut write: impl FnMut(&Value) -> Result<(), String>,
+) -> Result<u64, StoreError> {
     let mut lines: u64 = 0;
     let mut result = Ok(());
-    ledger.visit_entries(&mut |seq, entry| {
+    ledger.visit_records(&mut |seq, record| {
+        let value = match record {
+            Record::Attempt(entry) if what == ATTEMPTS => exported(seq, &entry),
+            Record::Adjustment(adjustment) if what == ADJUSTMENTS => numbered(seq, &adjustment),
+            Record::Attempt(_) | Record::Adjustment(_) | Record::Change(_) => return,
+        };
         if result.is_ok() {
-            result = exported(seq, &entry).map_err(|error| error.to_string()).and_then(|value| {
+            result = value.map_err(|error| error.to_string()).and_then(|value| {
                 lines += 1;
                 write(&value)
             });
@@ -61,15 +71,23 @@ fn each_entry(ledger: &Ledger, mut write: impl FnMut(&Value) -> Result<(), Strin
 /// One entry as it is exported: what is stored, and in so many words the zeros and the `false` that storing leaves out.
 /// What is not known stays absent.
 pub(super) fn exported(seq: u64, entry: &Entry) -> serde_json::Result<Value> {
-    let mut value = serde_json::to_value(entry)?;
+    let mut value = numbered(seq, entry)?;
     if let Some(object) = value.as_object_mut() {
-        object.shift_insert(0, "seq".into(), seq.into());
         object.entry("retried").or_insert(entry.retried.into());
         if let (Some(usage), Some(Value::Object(parts))) = (entry.usage, object.get_mut("usage")) {
             parts.entry("input_audio").or_insert(usage.input_audio.into());
             parts.entry("audio_millis").or_insert(usage.audio_millis.into());
             parts.entry("tool_calls").or_insert(serde_json::to_value(usage.tool_calls)?);
         }
+    }
+    Ok(value)
+}
+
+/// A record as it is stored, with its number before it.
+pub(super) fn numbered(seq: u64, record: &impl Serialize) -> serde_json::Result<Value> {
+    let mut value = serde_json::to_value(record)?;
+    if let Some(object) = value.as_object_mut() {
+        object.shift_insert(0, "seq".into(), seq.into());
     }
     Ok(value)
 }

@@ -66,9 +66,46 @@ const fn sometimes(name: &'static str, kind: ColumnKind, unit: Option<&'static s
     Column { name, kind, unit, required: false, meaning }
 }
 
-/// The columns of the exports, in the order of the CSV.
+/// What an export is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Export {
+    /// Its name, also of the table in SQL.
+    pub name: &'static str,
+    /// What one line is.
+    pub line: &'static str,
+    /// Its columns, in the order of the CSV.
+    pub columns: &'static [Column],
+}
+
+/// Every attempt at a vendor.
+pub const ATTEMPTS: Export = Export { name: "ledger", line: "One line per attempt at a vendor.", columns: COLUMNS };
+/// Every adjustment.
+pub const ADJUSTMENTS: Export =
+    Export { name: "adjustments", line: "One line per adjustment of what was booked.", columns: ADJUSTMENT_COLUMNS };
+
 #[rustfmt::skip]
-pub const COLUMNS: &[Column] = &[
+const ADJUSTMENT_COLUMNS: &[Column] = &[
+    always("seq", ColumnKind::Integer, None, "Number of the adjustment in the ledger's chain."),
+    always("id", ColumnKind::Text, None, "Identity of the adjustment (UUID, version 7)."),
+    always("at", ColumnKind::Integer, Some("microseconds since 1970, UTC"), "When it was booked."),
+    always("actor", ColumnKind::Text, None, "Who booked it, in their own words."),
+    always("reason", ColumnKind::Text, None, "Why."),
+    sometimes("corrects", ColumnKind::Integer, None, "Number of the attempt that it corrects; empty for a whole day."),
+    sometimes("resident", ColumnKind::Text, None, "Pseudonym of the resident whose windows follow."),
+    always("provider", ColumnKind::Text, None, "The vendor."),
+    always("model", ColumnKind::Text, None, "The model, as reports name it; an empty text for none."),
+    always("currency", ColumnKind::Text, None, "Billing currency of the vendor (ISO 4217)."),
+    sometimes("cost_nanos", ColumnKind::Integer, Some("nano-units of currency"), "What the attempt turned out to cost."),
+    always("charged.questions", ColumnKind::Integer, Some("questions"), "Added to the windows; negative for what is given back."),
+    always("charged.tokens", ColumnKind::Integer, Some("tokens"), "Added to the windows."),
+    always("charged.euro_nanos", ColumnKind::Integer, Some("nano-euros"), "Added to the windows."),
+    always("day", ColumnKind::Date, None, "Day of the windows that follow."),
+    always("month", ColumnKind::Text, None, "Their month."),
+    always("year", ColumnKind::Text, None, "Their year."),
+];
+
+#[rustfmt::skip]
+const COLUMNS: &[Column] = &[
     always("seq", ColumnKind::Integer, None, "Number of the entry in the ledger's chain; what is no attempt has numbers too."),
     always("id", ColumnKind::Text, None, "Identity of the entry (UUID, version 7)."),
     always("request_id", ColumnKind::Text, None, "The question it belongs to, as in the header x-request-id; several attempts share it."),
@@ -134,62 +171,64 @@ pub const COLUMNS: &[Column] = &[
     always("length_class", ColumnKind::Text, None, "Length of the question: short (up to 1,200 bytes), medium (up to 8,000) or long."),
 ];
 
-/// The columns for a person to read.
-pub fn schema_text() -> String {
-    let longest = |of: fn(&Column) -> usize| COLUMNS.iter().map(of).max().unwrap_or(0);
-    let name = longest(|column| column.name.len());
-    let unit = longest(|column| column.unit.unwrap_or_default().len());
-    let mut text = String::from(
-        "One line per attempt at a vendor. Empty cells, and keys left out of JSON, are not known: never zero.\n\n",
-    );
-    for column in COLUMNS {
-        let _ = writeln!(
-            text,
-            "{:name$}  {:7}  {:8}  {:unit$}  {}",
-            column.name,
-            column.kind.as_str(),
-            if column.required { "always" } else { "if known" },
-            column.unit.unwrap_or_default(),
-            column.meaning,
-        );
+impl Export {
+    /// The columns for a person to read.
+    pub fn to_text(&self) -> String {
+        let longest = |of: fn(&Column) -> usize| self.columns.iter().map(of).max().unwrap_or(0);
+        let name = longest(|column| column.name.len());
+        let unit = longest(|column| column.unit.unwrap_or_default().len());
+        let mut text = format!("{} Empty cells, and keys left out of JSON, are not known: never zero.\n\n", self.line);
+        for column in self.columns {
+            let _ = writeln!(
+                text,
+                "{:name$}  {:7}  {:8}  {:unit$}  {}",
+                column.name,
+                column.kind.as_str(),
+                if column.required { "always" } else { "if known" },
+                column.unit.unwrap_or_default(),
+                column.meaning,
+            );
+        }
+        text
     }
-    text
-}
 
-/// The columns as a JSON list.
-pub fn schema_json() -> String {
-    serde_json::to_string_pretty(COLUMNS).unwrap_or_default()
-}
-
-/// A table for the CSV, as DuckDB reads it, with the statement that loads it.
-pub fn schema_sql() -> String {
-    let lines = COLUMNS.iter().map(|column| {
-        let required = if column.required { " NOT NULL" } else { "" };
-        (format!("    \"{}\" {}{required}", column.name, column.kind.sql()), column)
-    });
-    let last = COLUMNS.len() - 1;
-    let mut sql = String::from("CREATE TABLE ledger (\n");
-    for (index, (line, column)) in lines.enumerate() {
-        let comma = if index < last { "," } else { "" };
-        let unit = column.unit.map(|unit| format!(" [{unit}]")).unwrap_or_default();
-        let _ = writeln!(sql, "{line}{comma} -- {}{unit}", column.meaning);
+    /// The columns as a JSON list.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self.columns).unwrap_or_default()
     }
-    // A reader that guesses takes a column that is empty throughout for text: here it has its type.
-    sql.push_str(");\n-- COPY ledger FROM 'ledger.csv' (HEADER);\n");
-    sql
+
+    /// A table for the CSV, as DuckDB reads it, with the statement that loads it.
+    pub fn to_sql(&self) -> String {
+        let lines = self.columns.iter().map(|column| {
+            let required = if column.required { " NOT NULL" } else { "" };
+            (format!("    \"{}\" {}{required}", column.name, column.kind.sql()), column)
+        });
+        let last = self.columns.len() - 1;
+        let name = self.name;
+        let mut sql = format!("CREATE TABLE {name} (\n");
+        for (index, (line, column)) in lines.enumerate() {
+            let comma = if index < last { "," } else { "" };
+            let unit = column.unit.map(|unit| format!(" [{unit}]")).unwrap_or_default();
+            let _ = writeln!(sql, "{line}{comma} -- {}{unit}", column.meaning);
+        }
+        // A reader that guesses takes a column that is empty throughout for text: here it has its type.
+        let _ = writeln!(sql, ");\n-- COPY {name} FROM '{name}.csv' (HEADER);");
+        sql
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
+    use providers::money::Money;
     use providers::usage::Usage;
     use serde_json::Value;
 
     use super::*;
-    use crate::ledger::Entry;
-    use crate::ledger::exporting::exported;
+    use crate::ledger::exporting::{exported, numbered};
     use crate::ledger::samples::full;
+    use crate::ledger::{Adjustment, Author, Entry, Totals};
 
     fn leaves(prefix: &str, value: &Value, out: &mut BTreeMap<String, Value>) {
         for (key, value) in value.as_object().unwrap() {
@@ -219,6 +258,24 @@ mod tests {
             };
             assert!(fits, "{name}: {value}");
         }
+    }
+
+    #[test]
+    fn every_field_of_an_adjustment_has_its_column() {
+        let now = "2026-12-05T09:00:00Z".parse().unwrap();
+        let author = Author { actor: "Claire", reason: "not on the bill", now };
+        let cost = Money::new(0, full().currency.parse().unwrap());
+        let adjustment = Adjustment::of_entry(7, &full(), Totals::default(), cost, None, author).unwrap();
+        let mut found = BTreeMap::new();
+        leaves("", &numbered(8, &adjustment).unwrap(), &mut found);
+        let mut named: Vec<&str> = ADJUSTMENTS.columns.iter().map(|column| column.name).collect();
+        named.sort_unstable();
+        assert_eq!(named, found.keys().map(String::as_str).collect::<Vec<_>>());
+        let of_a_day = Adjustment::of_day("openai", "", "2026-11-30".parse().unwrap(), -5, author);
+        let mut found = BTreeMap::new();
+        leaves("", &numbered(9, &of_a_day).unwrap(), &mut found);
+        let required = ADJUSTMENTS.columns.iter().filter(|column| column.required).count();
+        assert_eq!(found.len(), required, "{found:?}");
     }
 
     #[test]
@@ -268,11 +325,11 @@ mod tests {
 
     #[test]
     fn the_schema_is_said_in_three_ways() {
-        assert_eq!(schema_text().lines().count(), COLUMNS.len() + 2);
-        let list: Value = serde_json::from_str(&schema_json()).unwrap();
+        assert_eq!(ATTEMPTS.to_text().lines().count(), COLUMNS.len() + 2);
+        let list: Value = serde_json::from_str(&ATTEMPTS.to_json()).unwrap();
         assert_eq!(list[0]["name"], "seq");
         assert_eq!(list[0]["type"], "integer");
-        let sql = schema_sql();
+        let sql = ATTEMPTS.to_sql();
         assert!(sql.contains("\"usage.tool_calls.web_search\" BIGINT, -- "), "{sql}");
         assert!(sql.contains("\"length_class\" VARCHAR NOT NULL -- "), "the last column has no comma");
     }

@@ -1,6 +1,9 @@
 //! The books can be corrected and not altered: adjustments beside what was booked, and whoever touches a row is found.
 
-use passerelle::ledger::{Adjustment, Author, ChainHead, Change, Entry, Ledger, Outcome, Record, Verification};
+use passerelle::ledger::{
+    ADJUSTMENTS, ATTEMPTS, Adjustment, Author, ChainHead, Change, Entry, ExportFormat, Ledger, Outcome, Record,
+    Verification, export,
+};
 use passerelle::quota::Limit;
 use proptest::prelude::*;
 use providers::money::{Currency, Money};
@@ -74,6 +77,33 @@ async fn a_credit_note_changes_the_towns_sums_and_nobodys_quota() {
         let adjusted: i64 = report.rollups.iter().map(|(_, rollup)| rollup.figures.adjusted_euro_nanos).sum();
         assert_eq!(adjusted, -2 * CENT);
         assert_sound(&ledger);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn adjustments_leave_in_an_export_of_their_own() {
+    each_store(async |store: &Store| {
+        let ledger = store.open();
+        question("rose").answered(&ledger, 300, 5 * CENT).await;
+        ledger.append(&corrected(&ledger, 1, CENT, Some(100))).unwrap();
+        let lines = |what, format| {
+            let mut out = Vec::new();
+            assert_eq!(export(&store.open_beside(), what, format, &mut out).unwrap(), 1);
+            String::from_utf8(out).unwrap()
+        };
+        let line: serde_json::Value = serde_json::from_str(&lines(ADJUSTMENTS, ExportFormat::JsonLines)).unwrap();
+        assert_eq!(
+            (&line["seq"], &line["corrects"], &line["charged"]["tokens"]),
+            (&2.into(), &1.into(), &(-200).into())
+        );
+        let table = lines(ADJUSTMENTS, ExportFormat::Csv);
+        let mut rows = csv::Reader::from_reader(table.as_bytes());
+        let headers = rows.headers().unwrap().clone();
+        let row = rows.records().next().unwrap().unwrap();
+        let cell = |name: &str| row.get(headers.iter().position(|header| header == name).unwrap()).unwrap();
+        assert_eq!((cell("charged.euro_nanos"), cell("actor")), ("-40000000", "Claire, DSI"));
+        assert!(lines(ATTEMPTS, ExportFormat::JsonLines).contains("\"outcome\":\"completed\""));
     })
     .await;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use passerelle::ledger::{
-    Assignment, Charge, Entry, ExportFormat, Ledger, NewKey, Outcome, Record, Rollup, RollupKey, Settlement,
+    ATTEMPTS, Assignment, Charge, Entry, ExportFormat, Ledger, NewKey, Outcome, Record, Rollup, RollupKey, Settlement,
     StoreError, export, micros,
 };
 use passerelle::quota::{Limit, Refusal, Windows};
@@ -723,7 +723,7 @@ async fn an_export_as_json_lines_holds_every_entry_as_it_is() {
         let ledger = store.open();
         with_all_outcomes(&ledger).await;
         let mut out = Vec::new();
-        assert_eq!(export(&store.open_beside(), ExportFormat::JsonLines, &mut out).unwrap(), 4);
+        assert_eq!(export(&store.open_beside(), ATTEMPTS, ExportFormat::JsonLines, &mut out).unwrap(), 4);
         let lines = String::from_utf8(out).unwrap();
         let mut seqs = Vec::new();
         let parse = |line: &str| {
@@ -743,7 +743,7 @@ async fn an_export_as_csv_holds_every_value_of_every_entry() {
         let ledger = store.open();
         with_all_outcomes(&ledger).await;
         let mut out = Vec::new();
-        assert_eq!(export(&store.open_beside(), ExportFormat::Csv, &mut out).unwrap(), 4);
+        assert_eq!(export(&store.open_beside(), ATTEMPTS, ExportFormat::Csv, &mut out).unwrap(), 4);
         let mut csv = csv::Reader::from_reader(&out[..]);
         let rows: Vec<BTreeMap<String, String>> = csv.deserialize().map(Result::unwrap).collect();
         for (row, entry) in rows.iter().zip(entries(&ledger)) {
