@@ -81,7 +81,8 @@ pub fn findings(
 fn share(window: &Window, percent: u32, spent: i64, of: i64, now: Timestamp) -> Finding {
     let (spent_text, of_text, label) = (format_nanos(spent), format_nanos(of), &window.label);
     Finding {
-        id: format!("envelope/{label}/{percent}"),
+        // With its base: of another envelope it is another share, and is told again.
+        id: format!("envelope/{label}/{percent}@{of_text}"),
         reason: "envelope",
         percent: Some(percent),
         window: label.clone(),
@@ -162,15 +163,15 @@ mod tests {
     #[test]
     fn shares_are_of_the_envelope_and_reached_to_the_nano() {
         assert!(found(500 * EURO - 1, false, vec![]).is_empty());
-        assert_eq!(found(500 * EURO, false, vec![]), ["envelope/2026-11/50"]);
+        assert_eq!(found(500 * EURO, false, vec![]), ["envelope/2026-11/50@1000.00"]);
         assert_eq!(found(950 * EURO, false, vec![]).len(), 3);
-        assert!(found(1_000 * EURO, false, vec![]).contains(&"envelope/2026-11/100".to_owned()));
+        assert!(found(1_000 * EURO, false, vec![]).contains(&"envelope/2026-11/100@1000.00".to_owned()));
     }
 
     #[test]
     fn an_envelope_that_refuses_somebody_is_spent_although_a_little_is_left() {
         let ids = found(999 * EURO, true, vec![]);
-        assert_eq!(ids.last().map(String::as_str), Some("envelope/2026-11/100"));
+        assert_eq!(ids.last().map(String::as_str), Some("envelope/2026-11/100@1000.00"));
     }
 
     #[test]

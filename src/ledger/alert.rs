@@ -7,7 +7,7 @@ use super::Totals;
 /// An alert, raised once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
-    /// What it is about and the window, such as `envelope/2026-11/80`: raised once for each.
+    /// What it is about and the window, such as `envelope/2026-11/80@1000.00`: raised once for each.
     pub id: String,
     /// When it was raised.
     pub raised_at: Timestamp,

@@ -102,6 +102,26 @@ async fn an_hour_above_the_usual_is_told() {
 }
 
 #[tokio::test]
+async fn a_share_of_another_envelope_is_another_share() {
+    let (gateway, receiver) = town("envelope_percent = [2]").await;
+    let key = gateway.resident();
+    gateway.ask(&key, "gpt-6-luna", "x", false).await;
+    let mut watcher = gateway.alerts();
+    watcher.look().await.unwrap();
+    // More money in mid-month: what was spent is less than two in a hundred of it, until more is spent.
+    gateway.rewrite("[town]\neuros_per_month = \"0.0009\"");
+    gateway.reloader().reload("Claire", "more money").unwrap();
+    watcher.look().await.unwrap();
+    assert_eq!(receiver.calls().len(), 1);
+    gateway.ask(&key, "gpt-6-luna", "x", false).await;
+    gateway.ask(&key, "gpt-6-luna", "x", false).await;
+    watcher.look().await.unwrap();
+    let bases: Vec<_> = receiver.calls().iter().map(|call| call.body["data"]["base_eur"].clone()).collect();
+    assert_eq!(bases, ["0.0003", "0.0009"]);
+    gateway.settled().await;
+}
+
+#[tokio::test]
 async fn metrics_tell_without_a_webhook() {
     let gateway = TestGateway::with("[town]\neuros_per_month = \"0.0003\"\n[alerts]\nenvelope_percent = [2]").await;
     let key = gateway.resident();

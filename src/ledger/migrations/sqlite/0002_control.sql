@@ -18,7 +18,7 @@ CREATE TABLE stops (
 
 -- Alerts, each raised once and kept until it was delivered.
 CREATE TABLE alerts (
-    id           TEXT PRIMARY KEY,           -- what it is about and the window, such as envelope/2026-11/80
+    id           TEXT PRIMARY KEY,           -- what it is about and the window, such as envelope/2026-11/80@1000.00
     raised_at    INTEGER NOT NULL,
     body         TEXT NOT NULL,
     attempts     INTEGER NOT NULL DEFAULT 0,
