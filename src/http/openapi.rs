@@ -286,7 +286,7 @@ pub(super) enum Refusals {
     /// The vendor failed.
     #[response(status = 502)]
     VendorFailed(ErrorBody),
-    /// Out of service, or the town's envelope is spent.
+    /// Out of service, stopped by the town, or its envelope is spent.
     #[response(status = 503)]
     Unavailable(ErrorBody),
     /// The vendor did not answer in time.

@@ -273,8 +273,11 @@ impl Writer {
                 return Err(error);
             }
         };
-        // Records of others are not in the rollups yet.
-        self.behind |= moved;
+        if moved {
+            // Records of others are not in the rollups yet: read at the next turn, however busy it is.
+            self.behind = true;
+            self.dirty = self.dirty.max(ROLLUP_ENTRIES);
+        }
         let mut batch = Batch::new(&transaction, &mut self.memory, appended);
         let mut failure = None;
         for command in commands {
