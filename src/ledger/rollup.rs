@@ -336,6 +336,13 @@ mod tests {
         assert_eq!(Spread::default().quantile(0.5, 0), None);
     }
 
+    #[test]
+    fn one_outlier_moves_no_median() {
+        // The case that a property once failed on.
+        let values = [vec![1; 16], vec![1_526_726_656], vec![3; 13]].concat();
+        assert_eq!(of(&values).duration.quantile(0.5, 0), Some(1));
+    }
+
     proptest! {
         #[test]
         fn merging_and_storing_change_nothing(a in proptest::collection::vec(1u64..LONGEST, 0..50), b in proptest::collection::vec(1u64..LONGEST, 0..50)) {
