@@ -155,6 +155,40 @@ async fn what_others_write_between_two_batches_is_never_overwritten() {
     .await;
 }
 
+// A ledger of the version before.
+
+#[tokio::test]
+async fn a_ledger_of_the_version_before_is_taken_over_as_it_is() {
+    let today = Folder::new();
+    let ledger = Ledger::open_sqlite(&sqlite_settings(&today)).unwrap();
+    question("rose").answered(&ledger, 300, CENT).await;
+    question("emile").at("2026-11-24T23:59:00+01:00").answered(&ledger, 200, 2 * CENT).await;
+    let open = question("rose").held(&ledger).await;
+    ledger.close().await.unwrap();
+
+    // What the version before had of it: no hours, no stops, no alerts.
+    let before = Folder::new();
+    let connection = Connection::open(before.ledger()).unwrap();
+    connection.execute_batch(include_str!("../../src/ledger/migrations/sqlite/0001_ledger.sql")).unwrap();
+    connection.pragma_update(None, "user_version", 1).unwrap();
+    connection.execute("ATTACH ?1 AS today", [today.ledger().to_str().unwrap()]).unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO entries (seq, body, hash) SELECT seq, body, hash FROM today.entries;
+             INSERT INTO counters SELECT * FROM today.counters WHERE window NOT LIKE '%Z';
+             INSERT INTO reservations SELECT * FROM today.reservations;",
+        )
+        .unwrap();
+    drop(connection);
+
+    let ledger = open_when_free(&sqlite_settings(&before));
+    assert_sound(&ledger);
+    assert_eq!((entries(&ledger).len(), ledger.gauges().unwrap().open_reservations), (2, 1));
+    assert_eq!(standing(&ledger, "rose", Limit::EurosPerMonth, at(MORNING)).await, (CENT, CENT));
+    ledger.settle(open.answered(10, 1)).await.unwrap();
+    assert_sound(&ledger);
+}
+
 // Tamper evidence, on the file itself.
 
 /// A ledger of thirty attempts, an adjustment and a change, closed.
