@@ -105,14 +105,20 @@ impl ReconcileCommand {
 
     fn read(&self) -> Result<VendorFigures, Failure> {
         let mut figures = VendorFigures::default();
+        let mut seen = Vec::new();
         for file in &self.file {
             let text = std::fs::read_to_string(file);
             let text = text.map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
+            // The same answer twice would count twice.
+            if seen.contains(&text) {
+                return Err(Failure::Usage(format!("{}: the same figures were given before", file.display())));
+            }
             let more = VendorFigures::read(&text);
             let more = more.map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
             figures.usage.extend(more.usage);
             figures.costs.extend(more.costs);
             figures.unread.extend(more.unread);
+            seen.push(text);
         }
         figures.retain_days(self.from, self.to);
         Ok(figures)

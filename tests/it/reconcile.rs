@@ -248,3 +248,21 @@ async fn the_command_says_by_its_exit_code_whether_all_is_explained_and_never_sh
         assert_eq!(told["entries"], gateway.entries().iter().filter(|entry| entry.provider == "openai").count());
     }
 }
+
+#[tokio::test]
+async fn an_answer_given_twice_is_not_counted_twice() {
+    let gateway = Stage::start(&Setting::default()).await;
+    let page = gateway.folder.path().join("page.json");
+    std::fs::write(&page, r#"{"object":"page","data":[],"has_more":false,"next_page":null}"#).unwrap();
+    for (times, code) in [(1, 0), (2, 64)] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_passerelle"));
+        command.args(["reconcile", "--provider", "openai", "--from", "2026-11-23", "--to", "2026-11-24"]);
+        command.arg("--config").arg(gateway.folder.path().join("gateway.toml"));
+        for _ in 0..times {
+            command.arg("--file").arg(&page);
+        }
+        let ran = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        let told = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert_eq!((ran.status.code(), told.contains("given before")), (Some(code), code == 64), "{told}");
+    }
+}
