@@ -6,6 +6,7 @@
 mod answer;
 mod body;
 mod endpoints;
+mod entered;
 mod error;
 mod mairie;
 mod middleware;

@@ -7,6 +7,7 @@
 mod admit;
 mod deliver;
 mod dispatch;
+mod enter;
 mod route;
 mod settle;
 
@@ -26,8 +27,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 pub use admit::Admitted;
 pub use dispatch::Dispatched;
+pub use enter::Entered;
 pub use route::{Call, Leg, Routed};
 pub use settle::Settled;
+
+use admit::Place;
 
 use crate::clock::{Clock, Tick};
 use crate::config::{Config, ProviderConfig};
@@ -240,19 +244,30 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`PipelineError`], counted by reason when it is a refusal.
-    pub async fn answer(self: &Arc<Self>, who: Authenticated, incoming: Incoming) -> Result<Answered, PipelineError> {
-        let result = self.try_answer(who, incoming).await;
-        if let Err(reason) = result.as_ref().map_err(PipelineError::refusal_reason)
-            && let Some(reason) = reason
-        {
+    pub async fn answer(self: &Arc<Self>, entered: Entered, incoming: Incoming) -> Result<Answered, PipelineError> {
+        self.counted(self.try_answer(entered, incoming).await)
+    }
+
+    /// Lets somebody in whose rate allows it; a refusal is counted like any other.
+    ///
+    /// # Errors
+    /// [`PipelineError::Rate`], or [`PipelineError::ShuttingDown`].
+    pub fn enter(&self, who: Authenticated) -> Result<Entered, PipelineError> {
+        self.counted(enter::enter(self, who))
+    }
+
+    /// Counts what is a refusal by its reason.
+    fn counted<T>(&self, result: Result<T, PipelineError>) -> Result<T, PipelineError> {
+        if let Some(reason) = result.as_ref().err().and_then(PipelineError::refusal_reason) {
             metrics().admissions.with_label_values(&[reason]).inc();
             self.ledger.count_refusal(&self.calendar.date(self.clock.now()).to_string(), reason);
         }
         result
     }
 
-    async fn try_answer(self: &Arc<Self>, who: Authenticated, incoming: Incoming) -> Result<Answered, PipelineError> {
+    async fn try_answer(self: &Arc<Self>, entered: Entered, incoming: Incoming) -> Result<Answered, PipelineError> {
         let Incoming { request, request_id, received, room } = incoming;
+        let Entered { who, rate, permit } = entered;
         if self.shutdown.has_begun() {
             return Err(PipelineError::ShuttingDown);
         }
@@ -260,18 +275,19 @@ impl Pipeline {
         let (head, answer) = oneshot::channel();
         let pipeline = Arc::clone(self);
         // From here on nothing may stop half-way: the client can leave, the hold must be resolved.
-        self.shutdown.spawn(async move { pipeline.run(routed, received, room, head).await });
+        let place = Place { rate, permit, received };
+        self.shutdown.spawn(async move { pipeline.run(routed, place, room, head).await });
         answer.await.map_err(|_| PipelineError::Internal("the call's task ended without an answer"))?
     }
 
     async fn run(
         self: Arc<Self>,
         routed: Routed,
-        received: Tick,
+        place: Place,
         room: OwnedSemaphorePermit,
         head: oneshot::Sender<Result<Answered, PipelineError>>,
     ) {
-        let admitted = match admit::admit(&self, routed, received).await {
+        let admitted = match admit::admit(&self, routed, place).await {
             Ok(admitted) => admitted,
             Err(error) => {
                 let _client_left = head.send(Err(error));

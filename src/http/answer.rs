@@ -20,8 +20,7 @@ use super::AppState;
 use super::error::ApiError;
 use super::middleware::REQUEST_ID;
 use crate::clock::Tick;
-use crate::identity::Authenticated;
-use crate::pipeline::{Answered, Delivery, Incoming, Standing};
+use crate::pipeline::{Answered, Delivery, Entered, Incoming, Standing};
 use crate::telemetry::metrics;
 
 /// A comment line, without the blank line that would make some clients see an empty event.
@@ -50,7 +49,7 @@ impl Drop for OpenRequest {
 /// Sends a request through the pipeline and answers with what comes of it.
 pub(super) async fn answer(
     state: &AppState,
-    who: Authenticated,
+    entered: Entered,
     headers: &HeaderMap,
     request: Result<ApiRequest, InvalidRequest>,
     (received, room): (Tick, OwnedSemaphorePermit),
@@ -58,7 +57,7 @@ pub(super) async fn answer(
 ) -> Result<Response, ApiError> {
     let request_id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
     let incoming = Incoming { request, request_id, received, room };
-    let answered = state.pipeline.answer(who, incoming).await;
+    let answered = state.pipeline.answer(entered, incoming).await;
     let Answered { origin, standing, delivery } =
         answered.map_err(|error| ApiError::from_pipeline(error, &state.calendar))?;
     let mut response = match delivery {

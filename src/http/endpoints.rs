@@ -10,6 +10,7 @@ use super::body::WholeBody;
 use super::error::ApiError;
 use super::{AppState, openapi};
 use crate::identity::Authenticated;
+use crate::pipeline::Entered;
 
 /// Answers a conversation.
 ///
@@ -27,11 +28,11 @@ use crate::identity::Authenticated;
 )]
 pub(super) async fn chat_completions(
     state: State<AppState>,
-    who: Authenticated,
+    entered: Entered,
     headers: HeaderMap,
     body: WholeBody,
 ) -> Result<Response, ApiError> {
-    json_endpoint(state, who, headers, body, Endpoint::Chat).await
+    json_endpoint(state, entered, headers, body, Endpoint::Chat).await
 }
 
 /// Answers a conversation in the shape of OpenAI's Responses.
@@ -51,11 +52,11 @@ pub(super) async fn chat_completions(
 )]
 pub(super) async fn responses(
     state: State<AppState>,
-    who: Authenticated,
+    entered: Entered,
     headers: HeaderMap,
     body: WholeBody,
 ) -> Result<Response, ApiError> {
-    json_endpoint(state, who, headers, body, Endpoint::Responses).await
+    json_endpoint(state, entered, headers, body, Endpoint::Responses).await
 }
 
 /// Vectors of texts, as numbers or base64.
@@ -72,11 +73,11 @@ pub(super) async fn responses(
 )]
 pub(super) async fn embeddings(
     state: State<AppState>,
-    who: Authenticated,
+    entered: Entered,
     headers: HeaderMap,
     body: WholeBody,
 ) -> Result<Response, ApiError> {
-    json_endpoint(state, who, headers, body, Endpoint::Embeddings).await
+    json_endpoint(state, entered, headers, body, Endpoint::Embeddings).await
 }
 
 /// Whether texts are harmful, by category.
@@ -93,16 +94,16 @@ pub(super) async fn embeddings(
 )]
 pub(super) async fn moderations(
     state: State<AppState>,
-    who: Authenticated,
+    entered: Entered,
     headers: HeaderMap,
     body: WholeBody,
 ) -> Result<Response, ApiError> {
-    json_endpoint(state, who, headers, body, Endpoint::Moderations).await
+    json_endpoint(state, entered, headers, body, Endpoint::Moderations).await
 }
 
 async fn json_endpoint(
     State(state): State<AppState>,
-    who: Authenticated,
+    entered: Entered,
     headers: HeaderMap,
     body: WholeBody,
     endpoint: Endpoint,
@@ -113,7 +114,7 @@ async fn json_endpoint(
     let request = ApiRequest::parse(endpoint, &bytes).map(|request| request.for_client(user_agent));
     // It may be long, and is not needed any more.
     drop(bytes);
-    answer(&state, who, &headers, request, (received, room), open).await
+    answer(&state, entered, &headers, request, (received, room), open).await
 }
 
 /// Answers are never stored, so there is none to be fetched, cancelled or deleted.

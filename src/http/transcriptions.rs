@@ -19,7 +19,7 @@ use tokio::io::AsyncWriteExt;
 use super::answer::{OpenRequest, answer};
 use super::error::ApiError;
 use super::{AppState, openapi};
-use crate::identity::Authenticated;
+use crate::pipeline::Entered;
 
 /// Longest field beside the file, in bytes: a prompt is a few hundred.
 const MAX_FIELD_BYTES: usize = 64 << 10;
@@ -53,7 +53,7 @@ pub struct UploadSettings {
 )]
 pub(super) async fn transcriptions(
     State(state): State<AppState>,
-    who: Authenticated,
+    entered: Entered,
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -65,7 +65,7 @@ pub(super) async fn transcriptions(
     let request =
         tokio::time::timeout(state.upload.read, received).await.map_err(|_| ApiError::request_timeout())??;
     let request = request.map(ApiRequest::Transcription);
-    answer(&state, who, &headers, request, (state.clock.tick(), place), open).await
+    answer(&state, entered, &headers, request, (state.clock.tick(), place), open).await
 }
 
 /// Reads the form. What is wrong with its fields is the pipeline's to refuse and count.

@@ -1,11 +1,12 @@
-//! The one way in: rate, simultaneous calls, questions, tokens, euros and the town's envelope, all or none, durably.
+//! The one way to a vendor: questions, tokens, euros and the town's envelope, all or none, durably; rate and simultaneous
+//! calls were passed at the door ([`super::enter`]).
 
 use tokio::time::Instant;
 
 use super::{Pipeline, PipelineError, Routed, Standing, settle};
 use crate::clock::Tick;
 use crate::ledger::{Decision, Reservation, ReservationRequest};
-use crate::quota::SimultaneousPermit;
+use crate::quota::{RateState, SimultaneousPermit};
 
 /// A call for which the money is held. It is resolved by [`super::Settled`], through an answer or a failure.
 #[derive(Debug)]
@@ -20,10 +21,18 @@ pub struct Admitted {
     pub(super) deadline: Instant,
 }
 
-pub(super) async fn admit(pipeline: &Pipeline, routed: Routed, received: Tick) -> Result<Admitted, PipelineError> {
+/// What a call that came in has taken at the door.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) rate: RateState,
+    pub(super) permit: SimultaneousPermit,
+    /// When its request was there whole.
+    pub(super) received: Tick,
+}
+
+pub(super) async fn admit(pipeline: &Pipeline, routed: Routed, place: Place) -> Result<Admitted, PipelineError> {
+    let Place { rate, permit, received } = place;
     let plan = routed.who.plan();
-    let guard = routed.who.terms().rate_guard(&plan.name).ok_or(PipelineError::Internal("a plan has no rate guard"))?;
-    let (rate, permit) = guard.enter(routed.who.resident()).map_err(PipelineError::Rate)?;
     let deadline = Instant::now() + pipeline.total;
     let entry = settle::unknown_entry(pipeline, &routed)?;
     let request = ReservationRequest {

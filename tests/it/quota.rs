@@ -111,6 +111,22 @@ async fn a_rate_passed_says_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn what_is_malformed_or_for_no_model_counts_against_the_rate_like_any_request() {
+    let gateway = TestGateway::with("[plans.resident]\nrequests_per_minute = 6\nburst = 3\nsimultaneous = 1").await;
+    let key = gateway.resident();
+    let garbage = || TestGateway::post("/v1/chat/completions", &key, &serde_json::json!("no object"));
+    assert_eq!(gateway.send(garbage()).await.status, 400);
+    assert_eq!(gateway.ask(&key, "gpt-0", "x", false).await.status, 404);
+    assert_eq!(gateway.send(garbage()).await.status, 400);
+    for _ in 0..3 {
+        assert_eq!(gateway.send(garbage()).await.refusal(), (429, "rate_limit_exceeded".to_owned(), true));
+    }
+    gateway.clock.advance(Duration::from_secs(10));
+    assert_eq!(gateway.ask(&key, "gpt-6-luna", "x", false).await.status, 200, "no place is kept by what was refused");
+    gateway.settled().await;
+}
+
+#[tokio::test]
 async fn simultaneous_answers_are_counted_until_their_last_byte() {
     let gateway = TestGateway::with("[plans.resident]\nsimultaneous = 1").await;
     let key = gateway.resident();
