@@ -1,4 +1,4 @@
-//! The life of a request, as types: `Authenticated → Routed → Admitted → Dispatched → Settled`.
+//! The life of a request, as types: `Authenticated → Entered → Routed → Admitted → Dispatched → Settled`.
 //!
 //! Each stage is a value that only the function before it makes. Routing comes before admission, because what is held is
 //! the ceiling price of the chosen model. From admission on the work runs in a task that the process owns: a client that
