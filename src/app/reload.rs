@@ -19,6 +19,9 @@ use crate::terms::{CurrentTerms, Terms};
 /// How often the ledger is asked whether somebody recorded other terms: one point read.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How long to wait before files are read again that could not be put into force.
+const RETRY: Duration = Duration::from_secs(10);
+
 /// Reads the configuration again; the error is what is wrong with it, in sentences.
 pub type Loader = Arc<dyn Fn() -> Result<Config, String> + Send + Sync>;
 
@@ -67,35 +70,33 @@ impl Reloader {
         Ok(differences)
     }
 
-    /// Reloads when asked, and when the ledger knows other terms than those in force, until shutdown begins.
+    /// Reloads when asked, and when the ledger knows other terms than those in force, until shutdown begins. What could
+    /// not be put into force is tried again, more slowly: somebody has recorded it and believes that it is.
     pub async fn watch(self, shutdown: Shutdown) {
-        // What could not be loaded is not tried again before something changes.
-        let mut refused = None;
+        let mut pause = LOOK;
         while !shutdown.has_begun() {
             let actor = tokio::select! {
                 () = self.asked.notified() => Some("SIGHUP"),
-                () = tokio::time::sleep(LOOK) => None,
+                () = tokio::time::sleep(pause) => None,
                 () = shutdown.begun() => return,
             };
             let reloader = self.clone();
-            let known_bad = refused.clone();
-            let looked = tokio::task::spawn_blocking(move || reloader.look(actor, known_bad)).await;
-            refused = looked.unwrap_or(None);
+            let looked = tokio::task::spawn_blocking(move || reloader.look(actor)).await;
+            pause = if looked.unwrap_or(false) { LOOK } else { RETRY };
         }
     }
 
-    /// One look; gives the recorded digest whose files could not be loaded, if so.
-    fn look(&self, asked_by: Option<&str>, known_bad: Option<String>) -> Option<String> {
+    /// One look; false when what was recorded or asked for is not in force.
+    fn look(&self, asked_by: Option<&str>) -> bool {
         if let Some(actor) = asked_by {
-            let _told_in_the_log = self.reload(actor, "asked to read the files again");
-            return None;
+            return self.reload(actor, "asked to read the files again").is_ok();
         }
-        // A store that cannot be read is told by those who need it.
-        let recorded = Terms::recorded_digest(&self.ledger).ok().flatten()?;
-        if recorded == self.terms.get().digest() || known_bad.as_deref() == Some(&recorded) {
-            return known_bad;
+        match Terms::recorded_digest(&self.ledger) {
+            Ok(Some(recorded)) if recorded != self.terms.get().digest() => {
+                self.reload("serve", "the files differ from what was recorded").is_ok()
+            }
+            // A store that cannot be read is told by those who need it.
+            Ok(_) | Err(_) => true,
         }
-        let _told_in_the_log = self.reload("serve", "the files differ from what was recorded");
-        (self.terms.get().digest() != recorded).then_some(recorded)
     }
 }

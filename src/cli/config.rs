@@ -89,7 +89,7 @@ fn apply(file: &ConfigFile, by: &str, reason: &str) -> Result<(), Failure> {
     let differences = Terms::new(&config, &clock).record(&ledger, by, reason, clock.now())?;
     differences.iter().for_each(|difference| say(&line(difference)));
     say(&match differences.len() {
-        0 => "nothing differs from what is in force".to_owned(),
+        0 => "nothing differs from what was recorded last".to_owned(),
         count => format!("{count} differences recorded; a running gateway applies them within two seconds"),
     });
     Ok(())

@@ -1,6 +1,10 @@
 //! Prices, plans and the envelope are replaced while the gateway serves, and the ledger says who did.
 
+use std::time::Duration;
+
 use passerelle::ledger::Record;
+use passerelle::telemetry::metrics;
+use passerelle::terms::Terms;
 use providers::catalogue::OPENAI_TOML;
 
 use crate::support::TestGateway;
@@ -56,6 +60,33 @@ async fn a_price_list_with_a_mistake_changes_nothing_and_says_where() {
     assert_eq!(gateway.ask(&key, "gpt-6-luna", "x", false).await.status, 200);
     assert_eq!(gateway.ledger().changes().unwrap().len(), 1, "only the terms of the start");
     gateway.settled().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_that_could_not_be_read_are_read_again_until_they_can() {
+    let gateway = TestGateway::start().await;
+    let key = gateway.resident();
+    // Somebody applies other terms, and the file is spoilt before the gateway has looked at it.
+    gateway.rewrite("[plans.resident]\nquestions_per_day = 7");
+    let applied = std::fs::read_to_string(gateway.file()).unwrap();
+    let terms = Terms::new(&gateway.config().unwrap(), &gateway.clock);
+    terms.record(gateway.ledger(), "Claire", "fewer", gateway.clock.now()).unwrap();
+    std::fs::write(gateway.file(), "[plans.resident]\nquestions_per_day = \"seven").unwrap();
+    gateway.shutdown.spawn(gateway.reloader().clone().watch(gateway.shutdown.clone()));
+    let refused = metrics().terms_reloads.with_label_values(&["refused"]);
+    while refused.get() == 0 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let allowed = async || gateway.get(&key, "/v1/usage").await.json()["limits"][0]["allowed"].clone();
+    assert_eq!(allowed().await, "10000", "a spoilt file changes nothing");
+    std::fs::write(gateway.file(), applied).unwrap();
+    let mut seconds = 0;
+    while allowed().await != "7" {
+        seconds += 1;
+        assert!(seconds < 60, "the repaired file is never read");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    gateway.shutdown.begin();
 }
 
 #[tokio::test]

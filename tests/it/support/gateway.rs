@@ -144,6 +144,16 @@ impl TestGateway {
         std::fs::write(&self.file, config.to_string()).unwrap();
     }
 
+    /// The file that the gateway was started with.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// What that file says now.
+    pub fn config(&self) -> Result<Config, String> {
+        read(&self.file)
+    }
+
     /// What reads the file again.
     pub fn reloader(&self) -> &Reloader {
         &self.reloader
