@@ -7,21 +7,21 @@ mod extractor;
 mod key;
 mod secret;
 
-pub use extractor::{Directory, IdentityError};
+pub use extractor::{Directory, IdentityError, bearer};
 pub use key::{ApiKey, new_resident_key};
 pub use secret::InstanceSecret;
 
 use std::sync::Arc;
 
 use crate::config::Plan;
+use crate::ledger::KeyRecord;
 use crate::terms::Terms;
 
 /// Proof of a live key and a resident who is not suspended. Only the extractor makes it.
 #[derive(Debug)]
 #[must_use]
 pub struct Authenticated {
-    resident: String,
-    key_id: String,
+    key: Arc<KeyRecord>,
     plan: Arc<Plan>,
     terms: Arc<Terms>,
 }
@@ -29,12 +29,12 @@ pub struct Authenticated {
 impl Authenticated {
     /// Pseudonym of the resident.
     pub fn resident(&self) -> &str {
-        &self.resident
+        &self.key.resident
     }
 
     /// Public id of the key.
     pub fn key_id(&self) -> &str {
-        &self.key_id
+        &self.key.key_id
     }
 
     /// The resident's plan.

@@ -20,6 +20,7 @@ mod sweep;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -160,9 +161,20 @@ impl Ledger {
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read: that is not the same as an unknown key.
-    pub fn find_key(&self, hash: &[u8; 32]) -> Result<Option<KeyRecord>, StoreError> {
+    pub fn find_key(&self, hash: &[u8; 32]) -> Result<Option<Arc<KeyRecord>>, StoreError> {
         match self {
             Self::Sqlite(store) => store.find_key(hash),
+        }
+    }
+
+    /// The same for somebody who is about to ask a vendor: it may be remembered from the last time, where
+    /// [`Ledger::reserve`] refuses a key revoked since.
+    ///
+    /// # Errors
+    /// As [`Ledger::find_key`].
+    pub fn find_recent_key(&self, hash: &[u8; 32]) -> Result<Option<Arc<KeyRecord>>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.find_recent_key(hash),
         }
     }
 
@@ -306,6 +318,17 @@ impl Ledger {
     pub fn stops(&self) -> Result<Stops, StoreError> {
         match self {
             Self::Sqlite(store) => store.stops(),
+        }
+    }
+
+    /// The same for somebody who is about to reserve: that nothing is stopped may be remembered, where
+    /// [`Ledger::reserve`] refuses what was stopped since.
+    ///
+    /// # Errors
+    /// As [`Ledger::stops`].
+    pub fn recent_stops(&self) -> Result<Stops, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.recent_stops(),
         }
     }
 

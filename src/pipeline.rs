@@ -63,6 +63,9 @@ pub enum PipelineError {
     /// The town, the vendor or the plan is stopped.
     #[error("stopped: {}", .0.subject())]
     Stopped(Stop),
+    /// The key was revoked, or its resident suspended, while the request came in.
+    #[error("the key is not valid any more")]
+    Revoked,
     /// Nothing, or too little, is left.
     #[error("quota: {}", .0.limit)]
     Quota(Refusal),
@@ -96,6 +99,7 @@ impl PipelineError {
             Self::Rate(refusal) => Some(refusal.as_str()),
             Self::Quota(refusal) => Some(refusal.limit.as_str()),
             Self::Stopped(_) => Some("stopped"),
+            Self::Revoked => Some("revoked"),
             Self::Store(_) => Some("store_unavailable"),
             Self::ShuttingDown => Some("shutting_down"),
             Self::Provider { .. } | Self::Internal(_) => None,

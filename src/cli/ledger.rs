@@ -2,6 +2,7 @@
 
 use std::io::BufWriter;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::civil::Date;
@@ -197,7 +198,7 @@ impl Adjust {
 
     fn of_entry(&self, ledger: &Ledger, seq: u64, cost: &str, author: Author<'_>) -> Result<Adjustment, Failure> {
         let entry = match ledger.record(seq)? {
-            Some(Record::Attempt(entry)) => *entry,
+            Some(Record::Attempt(entry)) => Arc::unwrap_or_clone(entry),
             Some(_) => return Err(Failure::Usage(format!("entry {seq} is no attempt at a vendor"))),
             None => return Err(Failure::Usage(format!("there is no entry {seq}"))),
         };

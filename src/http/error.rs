@@ -146,6 +146,7 @@ impl ApiError {
             PipelineError::Rate(refusal) => Self::from_rate(refusal),
             PipelineError::Quota(refusal) => Self::from_refusal(&refusal, calendar),
             PipelineError::Stopped(stop) => Self::stopped(&stop),
+            PipelineError::Revoked => IdentityError::Invalid.into(),
             PipelineError::Store(error) => error.into(),
             PipelineError::Provider { error, .. } => Self::from_provider(*error),
             PipelineError::ShuttingDown => {

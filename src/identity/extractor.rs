@@ -1,11 +1,13 @@
 //! From `Authorization: Bearer psk-…` to [`Authenticated`].
 
+use std::sync::Arc;
+
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
 use super::{ApiKey, Authenticated};
-use crate::ledger::{Ledger, StoreError};
+use crate::ledger::{KeyRecord, Ledger, StoreError};
 use crate::terms::CurrentTerms;
 
 /// Why nobody was recognised.
@@ -43,13 +45,23 @@ impl Directory {
     /// # Errors
     /// [`IdentityError`].
     pub fn authenticate(&self, key: &ApiKey) -> Result<Authenticated, IdentityError> {
-        let record = self.ledger.find_key(&key.hash())?.ok_or(IdentityError::Invalid)?;
-        if record.revoked_at.is_some() || record.suspended_at.is_some() {
-            return Err(IdentityError::Invalid);
-        }
+        self.live(self.ledger.find_key(&key.hash())?)
+    }
+
+    /// The same for somebody who is about to ask a vendor. A live key may be remembered from the last time: one revoked
+    /// since is refused when the money is to be held.
+    ///
+    /// # Errors
+    /// [`IdentityError`].
+    pub fn recognise(&self, key: &ApiKey) -> Result<Authenticated, IdentityError> {
+        self.live(self.ledger.find_recent_key(&key.hash())?)
+    }
+
+    fn live(&self, found: Option<Arc<KeyRecord>>) -> Result<Authenticated, IdentityError> {
+        let key = found.filter(|key| key.is_live()).ok_or(IdentityError::Invalid)?;
         let terms = self.terms.get();
-        let plan = terms.plans.get(&record.plan).cloned().ok_or(IdentityError::UnknownPlan(record.plan))?;
-        Ok(Authenticated { resident: record.resident, key_id: record.key_id, plan, terms })
+        let plan = terms.plans.get(&key.plan).cloned().ok_or_else(|| IdentityError::UnknownPlan(key.plan.clone()))?;
+        Ok(Authenticated { key, plan, terms })
     }
 }
 
@@ -61,13 +73,20 @@ where
     type Rejection = IdentityError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, IdentityError> {
-        let header = parts.headers.get(AUTHORIZATION).ok_or(IdentityError::Missing)?;
-        let text = header.to_str().map_err(|_| IdentityError::Invalid)?;
-        let (scheme, token) = text.split_once(' ').ok_or(IdentityError::Invalid)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(IdentityError::Invalid);
-        }
-        let key = ApiKey::parse(token.trim()).ok_or(IdentityError::Invalid)?;
-        Directory::from_ref(state).authenticate(&key)
+        Directory::from_ref(state).authenticate(&bearer(parts)?)
     }
+}
+
+/// The key that a request carries.
+///
+/// # Errors
+/// [`IdentityError::Missing`] without one, [`IdentityError::Invalid`] for what cannot be one.
+pub fn bearer(parts: &Parts) -> Result<ApiKey, IdentityError> {
+    let header = parts.headers.get(AUTHORIZATION).ok_or(IdentityError::Missing)?;
+    let text = header.to_str().map_err(|_| IdentityError::Invalid)?;
+    let (scheme, token) = text.split_once(' ').ok_or(IdentityError::Invalid)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(IdentityError::Invalid);
+    }
+    ApiKey::parse(token.trim()).ok_or(IdentityError::Invalid)
 }

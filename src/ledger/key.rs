@@ -19,6 +19,13 @@ pub struct KeyRecord {
     pub suspended_at: Option<Timestamp>,
 }
 
+impl KeyRecord {
+    /// Whether somebody may ask with it: neither revoked, nor its resident suspended.
+    pub fn is_live(&self) -> bool {
+        self.revoked_at.is_none() && self.suspended_at.is_none()
+    }
+}
+
 /// A key to be stored: its hash, never itself.
 #[derive(Clone, Debug)]
 pub struct NewKey {

@@ -3,6 +3,8 @@
 //! All three are appended and never edited, and one hash covers the one before whatever its kind. An attempt is stored as
 //! it is; the others begin with their kind.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, StoreError, Totals};
@@ -11,7 +13,7 @@ use super::{Entry, StoreError, Totals};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
     /// An attempt at a vendor.
-    Attempt(Box<Entry>),
+    Attempt(Arc<Entry>),
     /// A correction.
     Adjustment(Box<Adjustment>),
     /// A change of prices, plans, the envelope, or what is stopped.
@@ -105,7 +107,7 @@ impl Record {
     pub(super) fn parse(seq: u64, body: &[u8]) -> Result<Self, StoreError> {
         let damaged = |error: serde_json::Error| StoreError::Damaged(format!("entry {seq}: {error}"));
         if !body.starts_with(OTHER.as_bytes()) {
-            return serde_json::from_slice(body).map(Self::Attempt).map_err(damaged);
+            return serde_json::from_slice(body).map(|entry| Self::Attempt(Arc::new(entry))).map_err(damaged);
         }
         Ok(match serde_json::from_slice(body).map_err(damaged)? {
             Other::Adjustment(adjustment) => Self::Adjustment(adjustment),
@@ -116,7 +118,7 @@ impl Record {
     /// The stored form.
     pub(super) fn to_body(&self) -> Result<String, serde_json::Error> {
         match self {
-            Self::Attempt(entry) => serde_json::to_string(entry),
+            Self::Attempt(entry) => serde_json::to_string(&**entry),
             Self::Adjustment(adjustment) => serde_json::to_string(&Other::Adjustment(adjustment.clone())),
             Self::Change(change) => serde_json::to_string(&Other::Change(change.clone())),
         }
@@ -134,7 +136,7 @@ impl Record {
     /// The attempt, if it is one.
     pub fn into_attempt(self) -> Option<Entry> {
         match self {
-            Self::Attempt(entry) => Some(*entry),
+            Self::Attempt(entry) => Some(Arc::unwrap_or_clone(entry)),
             Self::Adjustment(_) | Self::Change(_) => None,
         }
     }

@@ -1,5 +1,6 @@
 //! The hold on questions, tokens and euros that a call needs before a vendor hears of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -63,6 +64,8 @@ pub enum Decision {
     Refused(Refusal),
     /// Nothing is held: the town, the vendor or the plan is stopped.
     Stopped(Stop),
+    /// Nothing is held: the key was revoked, or its resident suspended, after it was looked up.
+    Revoked,
 }
 
 /// An open hold. Resolved by value, so that it cannot be resolved twice; forgetting it is an alarm and the sweeper's
@@ -102,20 +105,22 @@ impl Drop for Reservation {
 }
 
 /// How a reservation is resolved: the attempts it covered, oldest first, each with what it charges.
+///
+/// Cheap to clone, so that it can be tried again.
 #[derive(Clone, Debug)]
 pub struct Settlement {
     pub(super) reservation: String,
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<Arc<Entry>>,
 }
 
 impl Settlement {
     /// Resolves `reservation` with its attempts.
     pub fn new(reservation: Reservation, entries: Vec<Entry>) -> Self {
-        Self { reservation: reservation.resolve(), entries }
+        Self { reservation: reservation.resolve(), entries: entries.into_iter().map(Arc::new).collect() }
     }
 
     /// The attempts to be recorded.
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[Arc<Entry>] {
         &self.entries
     }
 }

@@ -8,6 +8,7 @@ mod control;
 mod keys;
 mod memory;
 mod read;
+mod recent;
 mod trouble;
 mod verify;
 mod writer;
@@ -27,6 +28,7 @@ use super::{
     Settlement, Stop, Stops, StoreError, StoreGauges, Totals, TownSpend, Verification,
 };
 use crate::quota::Windows;
+use recent::{Generation, Recent};
 use writer::WriterHandle;
 
 /// What a commit must survive.
@@ -56,13 +58,20 @@ pub struct SqliteSettings {
 const READERS: usize = 4;
 /// How long a statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/sqlite/0001_ledger.sql"), include_str!("migrations/sqlite/0002_control.sql")];
+/// Pages in the WAL before it is copied into the database, 16 MB: a page that many commits touch is copied once.
+const CHECKPOINT_PAGES: u32 = 4_000;
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/sqlite/0001_ledger.sql"),
+    include_str!("migrations/sqlite/0002_control.sql"),
+    include_str!("migrations/sqlite/0003_thin.sql"),
+];
 
 /// A SQLite ledger, cheap to clone.
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     readers: Arc<Readers>,
+    /// What they read lately; absent beside a serving process, whose writer would notice what others write.
+    recent: Option<Arc<Recent>>,
     /// Absent when opened beside a serving process.
     writer: Option<WriterHandle>,
     /// Writes keys; those need no counters, so any process may.
@@ -91,7 +100,11 @@ impl Connector {
             Durability::Full => "FULL",
             Durability::Normal => "NORMAL",
         };
-        connection.pragma_update(None, "synchronous", level).map_err(|error| unavailable(&error))?;
+        let set = || {
+            connection.pragma_update(None, "synchronous", level)?;
+            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
+        };
+        set().map_err(|error| unavailable(&error))?;
         Ok(connection)
     }
 }
@@ -182,8 +195,10 @@ impl SqliteStore {
         migrate(&mut connect(&settings.path)?)?;
         let readers = Arc::new(Readers::open(&settings.path)?);
         let connector = Connector { path: settings.path.clone(), durability: settings.durability };
-        let writer = WriterHandle::start(connector, lock, settings.queue, settings.batch)?;
-        Ok(Self { readers, writer: Some(writer), path: Arc::new(settings.path.clone()) })
+        let generation = Generation::default();
+        let recent = Some(Arc::new(Recent::new(generation.clone())));
+        let writer = WriterHandle::start(connector, lock, (settings.queue, settings.batch), generation)?;
+        Ok(Self { readers, recent, writer: Some(writer), path: Arc::new(settings.path.clone()) })
     }
 
     pub(super) fn open_beside(path: &Path) -> Result<Self, StoreError> {
@@ -192,7 +207,12 @@ impl SqliteStore {
                 .map_err(|error| StoreError::Unavailable(format!("{}: {error}", folder.display())))?;
         }
         migrate(&mut connect(path)?)?;
-        Ok(Self { readers: Arc::new(Readers::open(path)?), writer: None, path: Arc::new(path.to_owned()) })
+        Ok(Self {
+            readers: Arc::new(Readers::open(path)?),
+            recent: None,
+            writer: None,
+            path: Arc::new(path.to_owned()),
+        })
     }
 
     fn writer(&self) -> Result<&WriterHandle, StoreError> {
@@ -226,8 +246,19 @@ impl SqliteStore {
         keys::add(&mut connect(&self.path)?, new).map_err(|error| unavailable(&error))
     }
 
-    pub(super) fn find_key(&self, hash: &[u8; 32]) -> Result<Option<KeyRecord>, StoreError> {
+    pub(super) fn find_key(&self, hash: &[u8; 32]) -> Result<Option<Arc<KeyRecord>>, StoreError> {
+        Ok(self.read_key(hash)?.map(Arc::new))
+    }
+
+    fn read_key(&self, hash: &[u8; 32]) -> Result<Option<KeyRecord>, StoreError> {
         self.readers.with(|connection| keys::find(connection, hash))
+    }
+
+    pub(super) fn find_recent_key(&self, hash: &[u8; 32]) -> Result<Option<Arc<KeyRecord>>, StoreError> {
+        match &self.recent {
+            Some(recent) => recent.key(hash, || self.read_key(hash)),
+            None => self.find_key(hash),
+        }
     }
 
     pub(super) fn list_keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
@@ -280,6 +311,18 @@ impl SqliteStore {
 
     pub(super) fn stops(&self) -> Result<Stops, StoreError> {
         self.readers.with(control::stops)
+    }
+
+    pub(super) fn recent_stops(&self) -> Result<Stops, StoreError> {
+        let mut stops = Stops::default();
+        if let Some(recent) = &self.recent {
+            recent.nothing_stopped(|| {
+                stops = self.stops()?;
+                Ok(stops.0.is_empty())
+            })?;
+            return Ok(stops);
+        }
+        self.stops()
     }
 
     pub(super) fn set_stop(&self, stop: &Stop, stopped: bool, actor: &str) -> Result<bool, StoreError> {

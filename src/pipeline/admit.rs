@@ -55,6 +55,7 @@ pub(super) async fn admit(pipeline: &Pipeline, routed: Routed, place: Place) -> 
             Ok(Admitted { routed, reservation, permit, standing, received, deadline })
         }
         Decision::Refused(refusal) => Err(PipelineError::Quota(refusal)),
+        Decision::Revoked => Err(PipelineError::Revoked),
         Decision::Stopped(stop) => Err(PipelineError::Stopped(stop)),
     }
 }

@@ -122,7 +122,7 @@ pub(super) fn route(
     let today = received_at.to_zoned_datetime(TimeZone::UTC).date();
     let plan = Arc::clone(who.plan());
     let terms = Arc::clone(who.terms());
-    let stops = pipeline.ledger.stops()?;
+    let stops = pipeline.ledger.recent_stops()?;
     stops.check_plan(&plan.name).map_err(PipelineError::Stopped)?;
     let allowed = |id: &str| plan.models.is_empty() || plan.models.iter().any(|model| model == id);
     let known = |id: &&str| allowed(id) && terms.catalogue.resolve(id, today).is_some();

@@ -176,7 +176,8 @@ async fn a_ledger_of_the_version_before_is_taken_over_as_it_is() {
         .execute_batch(
             "INSERT INTO entries (seq, body, hash) SELECT seq, body, hash FROM today.entries;
              INSERT INTO counters SELECT * FROM today.counters WHERE window NOT LIKE '%Z';
-             INSERT INTO reservations SELECT * FROM today.reservations;",
+             INSERT INTO reservations
+             SELECT id, resident_id, day, month, year, tokens, euro_nanos, expires_at, entry FROM today.reservations;",
         )
         .unwrap();
     drop(connection);

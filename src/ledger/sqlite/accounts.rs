@@ -1,6 +1,8 @@
-//! What each account has used and holds, kept in memory by the writer and loaded by key on first touch.
+//! What each account has used and holds, kept in memory by the writer: counters loaded by key on first touch, open holds
+//! read once.
 //!
-//! The writer is alone and decides one request after the other, so a check and its hold cannot be separated.
+//! The writer is alone and decides one request after the other, so a check and its hold cannot be separated. What a batch
+//! adds to the counters is written once per counter, at its end.
 
 use std::collections::HashMap;
 
@@ -9,44 +11,102 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::ledger::{Entry, ReservationRequest, TOWN, Totals, bounded, record};
 use crate::quota::{Limit, Refusal, Window};
 
-/// Accounts in memory before they are forgotten and loaded again by key.
+/// Counters in memory before they are forgotten and loaded again by key.
 const FORGET_ABOVE: usize = 200_000;
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Account {
-    used: Totals,
-    held: Totals,
-}
 
 /// One limit to be kept: account, window, limit, what it allows, and which of the totals it is about.
 type Check<'a> = (&'a str, &'a Window, Limit, i64, fn(&Totals) -> i64);
 
-/// Accounts by (account, window).
+/// Totals by account and window, looked up without making a key.
 #[derive(Debug, Default)]
-pub(super) struct Accounts {
-    known: HashMap<(String, String), Account>,
+struct Sums {
+    /// An account has few windows: its days and months since it was loaded.
+    by_account: HashMap<Box<str>, Vec<(Box<str>, Totals)>>,
+    count: usize,
 }
 
-/// The windows a hold or a charge concerns.
+impl Sums {
+    fn get(&self, account: &str, window: &str) -> Option<&Totals> {
+        let windows = self.by_account.get(account)?;
+        windows.iter().find(|(name, _)| **name == *window).map(|(_, totals)| totals)
+    }
+
+    fn get_mut(&mut self, account: &str, window: &str) -> Option<&mut Totals> {
+        let windows = self.by_account.get_mut(account)?;
+        windows.iter_mut().find(|(name, _)| **name == *window).map(|(_, totals)| totals)
+    }
+
+    /// Adds to what is there, or to nothing.
+    fn add(&mut self, account: &str, window: &str, totals: Totals) {
+        if let Some(sum) = self.get_mut(account, window) {
+            return sum.add(totals);
+        }
+        self.count += 1;
+        let entry = (window.into(), totals);
+        match self.by_account.get_mut(account) {
+            Some(windows) => windows.push(entry),
+            None => drop(self.by_account.insert(account.into(), vec![entry])),
+        }
+    }
+
+    /// Takes away again; an account that holds nothing takes no room.
+    fn subtract(&mut self, account: &str, window: &str, totals: Totals) {
+        let Some(windows) = self.by_account.get_mut(account) else { return };
+        let Some(place) = windows.iter().position(|(name, _)| **name == *window) else { return };
+        windows[place].1.subtract(totals);
+        if windows[place].1 == Totals::default() {
+            windows.swap_remove(place);
+            self.count -= 1;
+            if windows.is_empty() {
+                self.by_account.remove(account);
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        self.by_account.clear();
+        self.count = 0;
+    }
+}
+
+/// Accounts by (account, window), and every open hold.
+#[derive(Debug, Default)]
+pub(super) struct Accounts {
+    /// What was settled, as the file says it or will say it with the end of this batch.
+    used: Sums,
+    held: Sums,
+    holds: HashMap<String, Holding>,
+    /// What this batch adds to the counters.
+    added: Sums,
+}
+
+/// An open hold, and the windows that it concerns.
 #[derive(Clone, Debug)]
 pub(super) struct Holding {
+    /// Its row.
+    pub(super) number: i64,
     pub(super) resident: String,
     pub(super) day: String,
     pub(super) month: String,
     pub(super) year: String,
     pub(super) tokens: i64,
     pub(super) euro_nanos: i64,
+    /// When its lease ends, microseconds since 1970 (UTC).
+    pub(super) expires_at: i64,
 }
 
 impl Holding {
-    pub(super) fn of(request: &ReservationRequest) -> Self {
+    /// The hold of a request that was let in; it has a row once it is written.
+    pub(super) fn of(request: &ReservationRequest, expires_at: i64) -> Self {
         Self {
+            number: 0,
             resident: request.entry.resident.clone(),
             day: request.windows.day.label.clone(),
             month: request.windows.month.label.clone(),
             year: request.windows.year.label.clone(),
             tokens: bounded(request.ceiling.tokens),
             euro_nanos: request.ceiling.euro_nanos,
+            expires_at,
         }
     }
 
@@ -60,100 +120,131 @@ impl Holding {
 }
 
 impl Accounts {
-    /// Forgets everything: after a failed commit memory may be ahead of the file.
-    pub(super) fn forget(&mut self) {
-        self.known.clear();
-    }
-
-    /// Keeps memory bounded; what is needed again is loaded by key.
-    pub(super) fn trim(&mut self) {
-        if self.known.len() > FORGET_ABOVE {
-            self.forget();
-        }
-    }
-
-    fn get(&mut self, connection: &Connection, account: &str, window: &str) -> rusqlite::Result<&mut Account> {
-        let key = (account.to_owned(), window.to_owned());
-        if !self.known.contains_key(&key) {
-            let loaded = load(connection, account, window)?;
-            self.known.insert(key.clone(), loaded);
-        }
-        Ok(self.known.entry(key).or_default())
-    }
-
-    /// Makes sure that the accounts of a holding are in memory.
-    pub(super) fn load(&mut self, connection: &Connection, holding: &Holding) -> rusqlite::Result<()> {
-        for (account, window) in holding.accounts() {
-            self.get(connection, account, window)?;
+    /// Forgets everything, and reads the open holds again: memory may be ahead of the file, or behind it.
+    pub(super) fn reload(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        *self = Self::default();
+        for (id, holding) in open_holds(connection)? {
+            self.open(id, holding);
         }
         Ok(())
     }
 
-    /// Checks every limit, and holds in all windows or in none. Gives the hold, and the tokens of the day that are left
-    /// beside it.
-    pub(super) fn hold(
+    /// Keeps memory bounded: counters that are needed again are loaded by key. Open holds are as many as open calls.
+    pub(super) fn trim(&mut self) {
+        if self.used.count > FORGET_ABOVE {
+            self.used.clear();
+        }
+    }
+
+    fn used(&mut self, connection: &Connection, account: &str, window: &str) -> rusqlite::Result<Totals> {
+        if let Some(totals) = self.used.get(account, window) {
+            return Ok(*totals);
+        }
+        let mut loaded = used(connection, account, window)?;
+        // What this batch has added already is not in the file yet.
+        loaded.add(self.added.get(account, window).copied().unwrap_or_default());
+        self.used.add(account, window, loaded);
+        Ok(loaded)
+    }
+
+    fn held(&self, account: &str, window: &str) -> Totals {
+        self.held.get(account, window).copied().unwrap_or_default()
+    }
+
+    /// Checks every limit; gives the tokens of the day that would be left beside the hold.
+    pub(super) fn check(
         &mut self,
         connection: &Connection,
         request: &ReservationRequest,
-    ) -> rusqlite::Result<Result<(Holding, u64), Refusal>> {
-        let holding = Holding::of(request);
-        let amount = holding.totals();
+    ) -> rusqlite::Result<Result<u64, Refusal>> {
+        let resident = &*request.entry.resident;
+        let amount =
+            Totals { questions: 1, tokens: bounded(request.ceiling.tokens), euro_nanos: request.ceiling.euro_nanos };
         let windows = &request.windows;
         let (allowance, envelope) = (&request.allowance, &request.envelope);
         let euros = |totals: &Totals| totals.euro_nanos;
         let checks: [Check<'_>; 5] = [
-            (&holding.resident, &windows.day, Limit::QuestionsPerDay, bounded(allowance.questions_per_day), |t| {
-                t.questions
-            }),
-            (&holding.resident, &windows.day, Limit::TokensPerDay, bounded(allowance.tokens_per_day), |t| t.tokens),
-            (&holding.resident, &windows.month, Limit::EurosPerMonth, allowance.euro_nanos_per_month, euros),
+            (resident, &windows.day, Limit::QuestionsPerDay, bounded(allowance.questions_per_day), |t| t.questions),
+            (resident, &windows.day, Limit::TokensPerDay, bounded(allowance.tokens_per_day), |t| t.tokens),
+            (resident, &windows.month, Limit::EurosPerMonth, allowance.euro_nanos_per_month, euros),
             (TOWN, &windows.month, Limit::TownEurosPerMonth, envelope.euro_nanos_per_month, euros),
             (TOWN, &windows.year, Limit::TownEurosPerYear, envelope.euro_nanos_per_year, euros),
         ];
         for (account, window, limit, allowed, of) in checks {
-            let account = self.get(connection, account, &window.label)?;
-            let (used, held, asked) = (of(&account.used), of(&account.held), of(&amount));
+            let used = of(&self.used(connection, account, &window.label)?);
+            let (held, asked) = (of(&self.held(account, &window.label)), of(&amount));
             if used.saturating_add(held).saturating_add(asked) > allowed {
                 return Ok(Err(Refusal { limit, allowed, used, held, asked, resets_at: window.end }));
             }
         }
-        for (account, window) in holding.accounts() {
-            self.get(connection, account, window)?.held.add(amount);
-        }
-        let today = self.get(connection, &holding.resident, &windows.day.label)?;
-        let taken = today.used.tokens.saturating_add(today.held.tokens);
-        let left = bounded(allowance.tokens_per_day).saturating_sub(taken);
-        Ok(Ok((holding, u64::try_from(left).unwrap_or(0))))
+        let today = &windows.day.label;
+        let mut taken = self.used(connection, resident, today)?;
+        taken.add(self.held(resident, today));
+        taken.add(amount);
+        let left = bounded(allowance.tokens_per_day).saturating_sub(taken.tokens);
+        Ok(Ok(u64::try_from(left).unwrap_or(0)))
     }
 
-    /// Gives a hold back.
-    pub(super) fn release(&mut self, connection: &Connection, holding: &Holding) -> rusqlite::Result<()> {
-        for (account, window) in holding.accounts() {
-            self.get(connection, account, window)?.held.subtract(holding.totals());
-        }
-        Ok(())
+    /// Whether a hold of that id is open.
+    pub(super) fn is_open(&self, id: &str) -> bool {
+        self.holds.contains_key(id)
     }
 
-    /// Gives a hold back and charges what its entries used, in the windows of admission, and in the hour they ended.
-    pub(super) fn charge(
-        &mut self,
-        connection: &Connection,
-        holding: &Holding,
-        entries: &[Entry],
-    ) -> rusqlite::Result<()> {
-        self.release(connection, holding)?;
+    /// Notes a hold in all its windows.
+    pub(super) fn open(&mut self, id: String, holding: Holding) {
+        for (account, window) in holding.accounts() {
+            self.held.add(account, window, holding.totals());
+        }
+        self.holds.insert(id, holding);
+    }
+
+    /// Gives a hold back; `None` when it was resolved before.
+    pub(super) fn close(&mut self, id: &str) -> Option<Holding> {
+        let holding = self.holds.remove(id)?;
+        for (account, window) in holding.accounts() {
+            self.held.subtract(account, window, holding.totals());
+        }
+        Some(holding)
+    }
+
+    /// Charges what the entries of a hold used, in the windows of admission, and in the hour they ended.
+    pub(super) fn charge<'a>(&mut self, holding: &Holding, entries: impl Iterator<Item = &'a Entry>) {
         let mut used = Totals::default();
         for entry in entries {
             let charged = Totals::of(entry.charged);
             used.add(charged);
             if charged != Totals::default() {
-                add(connection, TOWN, &record::hour(entry.ended_at), charged)?;
+                self.added.add(TOWN, &record::hour(entry.ended_at), charged);
             }
         }
         for (account, window) in holding.accounts() {
-            self.get(connection, account, window)?.used.add(used);
-            add(connection, account, window, used)?;
+            if let Some(totals) = self.used.get_mut(account, window) {
+                totals.add(used);
+            }
+            self.added.add(account, window, used);
         }
+    }
+
+    /// Ids of at most `limit` holds whose lease has ended, those that ended first first.
+    pub(super) fn expired(&self, now: i64, limit: usize) -> Vec<String> {
+        let mut expired: Vec<_> = self.holds.iter().filter(|(_, holding)| holding.expires_at <= now).collect();
+        expired.sort_unstable_by_key(|(_, holding)| (holding.expires_at, holding.number));
+        expired.into_iter().take(limit).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The row of an open hold.
+    pub(super) fn number(&self, id: &str) -> Option<i64> {
+        self.holds.get(id).map(|holding| holding.number)
+    }
+
+    /// Writes what the batch added to the counters.
+    pub(super) fn write(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        for (account, windows) in &self.added.by_account {
+            for (window, totals) in windows {
+                add(connection, account, window, *totals)?;
+            }
+        }
+        self.added.clear();
         Ok(())
     }
 }
@@ -170,13 +261,29 @@ pub(super) fn add(connection: &Connection, account: &str, window: &str, used: To
     Ok(())
 }
 
-/// Reads one account: its counter by key, its open holds by index.
-fn load(connection: &Connection, account: &str, window: &str) -> rusqlite::Result<Account> {
-    Ok(Account { used: used(connection, account, window)?, held: held(connection, account, window)? })
-}
-
 fn totals(row: &rusqlite::Row<'_>) -> rusqlite::Result<Totals> {
     Ok(Totals { questions: row.get(0)?, tokens: row.get(1)?, euro_nanos: row.get(2)? })
+}
+
+/// Every open hold, once per process and after trouble: they are as many as calls are open.
+fn open_holds(connection: &Connection) -> rusqlite::Result<Vec<(String, Holding)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, number, resident_id, day, month, year, tokens, euro_nanos, expires_at FROM reservations",
+    )?;
+    let rows = statement.query_map([], |row| {
+        let holding = Holding {
+            number: row.get(1)?,
+            resident: row.get(2)?,
+            day: row.get(3)?,
+            month: row.get(4)?,
+            year: row.get(5)?,
+            tokens: row.get(6)?,
+            euro_nanos: row.get(7)?,
+            expires_at: row.get(8)?,
+        };
+        Ok((row.get(0)?, holding))
+    })?;
+    rows.collect()
 }
 
 /// What was settled in a window.
@@ -188,8 +295,8 @@ pub(super) fn used(connection: &Connection, account: &str, window: &str) -> rusq
     Ok(found.unwrap_or_default())
 }
 
-/// What open reservations hold in a window. For the town that reads all of them, once per window and process: they are
-/// as many as calls are open.
+/// What open reservations hold in a window, as the file says it. For the town that reads all of them, for a resident
+/// those of the resident.
 pub(super) fn held(connection: &Connection, account: &str, window: &str) -> rusqlite::Result<Totals> {
     let filter = if account == TOWN { "?1 = 'town'" } else { "resident_id = ?1" };
     connection

@@ -1,6 +1,8 @@
 //! The commands of one commit, carried out one after the other. A refusal is an answer; an error is the store's and fails
 //! the whole batch.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -14,7 +16,7 @@ use crate::ledger::{
 use crate::quota::Refusal;
 
 /// Reservations resolved by one sweep; more wait for the next.
-const SWEEP_LIMIT: u64 = 1_000;
+const SWEEP_LIMIT: usize = 1_000;
 
 /// One commit in the making.
 pub(super) struct Batch<'a> {
@@ -31,6 +33,8 @@ enum Reserved {
     Held(u64),
     Refused(Refusal),
     Stopped(Stop),
+    /// The key was revoked, or its resident suspended, since it was looked up.
+    Revoked,
     /// There is a hold of that id already.
     Twin,
 }
@@ -45,11 +49,6 @@ impl<'a> Batch<'a> {
         Self { transaction, memory, head, appended }
     }
 
-    /// The end of the chain after what was appended so far.
-    pub(super) fn head(&self) -> ChainHead {
-        self.head
-    }
-
     /// Carries one command out.
     pub(super) fn run(&mut self, command: Command, answers: &mut Vec<Answer>) -> rusqlite::Result<()> {
         match command {
@@ -61,6 +60,7 @@ impl<'a> Batch<'a> {
                 })),
                 Ok(Reserved::Refused(refusal)) => answers.push(answer(reply, Ok(Decision::Refused(refusal)))),
                 Ok(Reserved::Stopped(stop)) => answers.push(answer(reply, Ok(Decision::Stopped(stop)))),
+                Ok(Reserved::Revoked) => answers.push(answer(reply, Ok(Decision::Revoked))),
                 Ok(Reserved::Twin) => {
                     let text = "there is a reservation of that id already".to_owned();
                     answers.push(answer(reply, Err(StoreError::Unavailable(text))));
@@ -104,20 +104,25 @@ impl<'a> Batch<'a> {
         if let Err(stop) = checked.and_then(|()| stops.check_provider(&request.entry.provider)) {
             return Ok(Reserved::Stopped(stop));
         }
-        let (holding, left) = match self.memory.accounts.hold(self.transaction, request)? {
-            Ok(held) => held,
+        if !self.memory.keys.is_live(self.transaction, &request.entry.key_id)? {
+            return Ok(Reserved::Revoked);
+        }
+        if self.memory.accounts.is_open(&request.entry.id) {
+            return Ok(Reserved::Twin);
+        }
+        let left = match self.memory.accounts.check(self.transaction, request)? {
+            Ok(left) => left,
             Err(refusal) => return Ok(Reserved::Refused(refusal)),
         };
-        let expires_at =
-            micros(request.now).saturating_add(i64::try_from(request.lease.as_micros()).unwrap_or(i64::MAX));
-        let entry = json(&request.entry)?;
-        let inserted = self
+        let lease = i64::try_from(request.lease.as_micros()).unwrap_or(i64::MAX);
+        let mut holding = Holding::of(request, micros(request.now).saturating_add(lease));
+        holding.number = self
             .transaction
             .prepare_cached(
                 "INSERT INTO reservations (id, resident_id, day, month, year, tokens, euro_nanos, expires_at, entry)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?
-            .execute(params![
+            .insert(params![
                 request.entry.id,
                 holding.resident,
                 holding.day,
@@ -125,93 +130,63 @@ impl<'a> Batch<'a> {
                 holding.year,
                 holding.tokens,
                 holding.euro_nanos,
-                expires_at,
-                entry
+                holding.expires_at,
+                json(&request.entry)?
             ])?;
-        if inserted == 0 {
-            self.memory.accounts.release(self.transaction, &holding)?;
-            return Ok(Reserved::Twin);
-        }
+        self.memory.accounts.open(request.entry.id.clone(), holding);
         Ok(Reserved::Held(left))
     }
 
-    /// Takes an open reservation away; `None` when it was resolved before.
-    fn take(&self, id: &str) -> rusqlite::Result<Option<Holding>> {
-        self.transaction
-            .prepare_cached(
-                "DELETE FROM reservations WHERE id = ?1 RETURNING resident_id, day, month, year, tokens, euro_nanos",
-            )?
-            .query_row([id], |row| {
-                Ok(Holding {
-                    resident: row.get(0)?,
-                    day: row.get(1)?,
-                    month: row.get(2)?,
-                    year: row.get(3)?,
-                    tokens: row.get(4)?,
-                    euro_nanos: row.get(5)?,
-                })
-            })
-            .optional()
-    }
-
     fn settle(&mut self, settlement: &Settlement) -> rusqlite::Result<bool> {
-        // The counters are loaded before the hold is taken away, so that it is given back exactly once.
-        self.preload(&settlement.reservation)?;
-        let Some(holding) = self.take(&settlement.reservation)? else { return Ok(false) };
+        let Some(holding) = self.memory.accounts.close(&settlement.reservation) else { return Ok(false) };
+        let deleted = self
+            .transaction
+            .prepare_cached("DELETE FROM reservations WHERE number = ?1 AND id = ?2")?
+            .execute(params![holding.number, settlement.reservation])?;
+        if deleted == 0 {
+            return Ok(false);
+        }
         for entry in &settlement.entries {
             self.append(entry)?;
         }
-        self.memory.accounts.charge(self.transaction, &holding, &settlement.entries)?;
+        self.memory.accounts.charge(&holding, settlement.entries.iter().map(|entry| &**entry));
         Ok(true)
     }
 
-    fn preload(&mut self, reservation: &str) -> rusqlite::Result<()> {
-        let found = self
-            .transaction
-            .prepare_cached("SELECT resident_id, day, month, year FROM reservations WHERE id = ?1")?
-            .query_row([reservation], |row| {
-                Ok(Holding {
-                    resident: row.get(0)?,
-                    day: row.get(1)?,
-                    month: row.get(2)?,
-                    year: row.get(3)?,
-                    tokens: 0,
-                    euro_nanos: 0,
-                })
-            })
-            .optional()?;
-        found.map_or(Ok(()), |holding| self.memory.accounts.load(self.transaction, &holding))
-    }
-
     fn sweep(&mut self, now: Timestamp) -> rusqlite::Result<u64> {
-        let expired: Vec<(String, String)> = {
-            let mut statement = self.transaction.prepare_cached(
-                "SELECT id, entry FROM reservations WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2",
-            )?;
-            let rows = statement.query_map(params![micros(now), SWEEP_LIMIT], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            rows.collect::<rusqlite::Result<_>>()?
-        };
         let mut resolved = 0;
-        for (id, body) in expired {
-            let Ok(mut entry) = serde_json::from_str::<Entry>(&body) else {
+        for id in self.memory.accounts.expired(micros(now), SWEEP_LIMIT) {
+            let Some(number) = self.memory.accounts.number(&id) else { continue };
+            let body: Option<String> = self
+                .transaction
+                .prepare_cached("SELECT entry FROM reservations WHERE number = ?1")?
+                .query_row([number], |row| row.get(0))
+                .optional()?;
+            let Some(Ok(mut entry)) = body.map(|body| serde_json::from_str::<Entry>(&body)) else {
                 tracing::error!(reservation.id = %id, "a reservation cannot be read and stays held");
                 continue;
             };
             entry.ended_at = micros(now);
-            let settlement = Settlement { reservation: id, entries: vec![entry] };
+            let settlement = Settlement { reservation: id, entries: vec![Arc::new(entry)] };
             resolved += u64::from(self.settle(&settlement)?);
         }
         Ok(resolved)
     }
 
-    fn append(&mut self, entry: &Entry) -> rusqlite::Result<()> {
+    /// Ends the batch: what it added to the counters goes to the file. Gives the end of the chain.
+    pub(super) fn finish(self) -> rusqlite::Result<ChainHead> {
+        self.memory.accounts.write(self.transaction)?;
+        Ok(self.head)
+    }
+
+    fn append(&mut self, entry: &Arc<Entry>) -> rusqlite::Result<()> {
         let body = json(entry)?;
         let next = ChainHead { seq: self.head.seq + 1, hash: chain::link(&self.head.hash, body.as_bytes()) };
         self.transaction
             .prepare_cached("INSERT INTO entries (seq, body, hash) VALUES (?1, ?2, ?3)")?
             .execute(params![next.seq, body, next.hash.as_slice()])?;
         self.head = next;
-        self.appended.push((next.seq, Record::Attempt(Box::new(entry.clone()))));
+        self.appended.push((next.seq, Record::Attempt(Arc::clone(entry))));
         Ok(())
     }
 }

@@ -6,6 +6,8 @@
 use rusqlite::Connection;
 
 use super::accounts::Accounts;
+use super::keys::LiveKeys;
+use super::recent::Generation;
 use super::{control, read};
 use crate::ledger::{ChainHead, Stops};
 
@@ -14,15 +16,22 @@ use crate::ledger::{ChainHead, Stops};
 pub(super) struct Memory {
     pub(super) accounts: Accounts,
     pub(super) stops: Stops,
+    pub(super) keys: LiveKeys,
     pub(super) head: ChainHead,
+    /// Tells readers that what they remember is of another day.
+    generation: Generation,
     /// SQLite's number of the file's state as other connections left it; absent when nothing in memory can be trusted.
     version: Option<i64>,
 }
 
 impl Memory {
+    /// Memory whose changes readers hear of.
+    pub(super) fn new(generation: Generation) -> Self {
+        Self { generation, ..Self::default() }
+    }
+
     /// Distrusts everything: memory may be ahead of the file.
     pub(super) fn forget(&mut self) {
-        self.accounts.forget();
         self.version = None;
     }
 
@@ -34,7 +43,9 @@ impl Memory {
         }
         let head = read::chain_head(transaction)?;
         self.stops = control::stops(transaction)?;
-        self.accounts.forget();
+        self.accounts.reload(transaction)?;
+        self.keys.forget();
+        self.generation.advance();
         let moved = head != self.head;
         self.head = head;
         self.version = Some(version);

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use super::batch::Batch;
 use super::memory::Memory;
+use super::recent::Generation;
 use super::{Connector, read, trouble, unavailable};
 use crate::ledger::{ChainHead, Decision, Record, ReservationRequest, Rollup, RollupKey, Settlement, StoreError};
 
@@ -46,10 +47,15 @@ pub(super) struct WriterHandle {
 
 impl WriterHandle {
     /// Starts the thread. It owns the lock on the file: nobody else serves from it while a write may still come.
-    pub(super) fn start(connector: Connector, lock: File, queue: usize, batch: usize) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        connector: Connector,
+        lock: File,
+        (queue, batch): (usize, usize),
+        generation: Generation,
+    ) -> Result<Self, StoreError> {
         let (commands, received) = sync_channel(queue);
         let depth = Arc::new(AtomicU64::new(0));
-        let mut writer = Writer::new(connector, batch.max(1))?;
+        let mut writer = Writer::new(connector, batch.max(1), generation)?;
         let waiting = Arc::clone(&depth);
         std::thread::Builder::new()
             .name("ledger-writer".to_owned())
@@ -127,6 +133,9 @@ pub(super) fn answer<T: Send + 'static>(reply: Reply<T>, result: Result<T, Store
 struct Writer {
     connector: Connector,
     connection: Connection,
+    /// Looks at the file before each write. The writer's own connection would go on from the pages that it remembers
+    /// while what is on the disk is spoilt.
+    witness: Connection,
     batch: usize,
     memory: Memory,
     rollups: HashMap<RollupKey, Rollup>,
@@ -139,14 +148,16 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(connector: Connector, batch: usize) -> Result<Self, StoreError> {
+    fn new(connector: Connector, batch: usize, generation: Generation) -> Result<Self, StoreError> {
         let connection = connector.connect()?;
+        let witness = connector.connect()?;
         let rolled_up = read::rollup_seq(&connection).map_err(|error| unavailable(&error))?;
         let mut writer = Self {
             connector,
             connection,
+            witness,
             batch,
-            memory: Memory::default(),
+            memory: Memory::new(generation),
             rollups: HashMap::new(),
             rolled_up,
             dirty: 0,
@@ -262,11 +273,10 @@ impl Writer {
         answers: &mut Vec<Answer>,
         appended: &mut Vec<(u64, Record)>,
     ) -> rusqlite::Result<ChainHead> {
-        let opened = match self.connection.transaction_with_behavior(TransactionBehavior::Immediate) {
-            Ok(transaction) => self.memory.refresh(&transaction).map(|moved| (transaction, moved)),
-            Err(error) => Err(error),
-        };
-        let (transaction, moved) = match opened {
+        let opened = read::meta(&self.witness, read::ROLLUP_SEQ)
+            .and_then(|_| self.connection.transaction_with_behavior(TransactionBehavior::Immediate))
+            .and_then(|transaction| Ok((self.memory.refresh(&transaction)?, transaction)));
+        let (moved, transaction) = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 commands.into_iter().for_each(|command| refuse(command, answers));
@@ -287,19 +297,20 @@ impl Writer {
                 failure = Some(error);
             }
         }
-        let head = batch.head();
-        match failure {
+        if let Some(error) = failure {
             // Dropping the transaction rolls everything back.
-            Some(error) => Err(error),
-            None => transaction.commit().map(|()| head),
+            return Err(error);
         }
+        let head = batch.finish()?;
+        transaction.commit().map(|()| head)
     }
 
     /// A new connection, which sees the file as it is now: restored, mounted again, or still broken.
     fn reconnect(&mut self) {
-        match self.connector.connect_again() {
-            Ok(connection) => {
+        match self.connector.connect_again().and_then(|first| Ok((first, self.connector.connect_again()?))) {
+            Ok((connection, witness)) => {
                 self.connection = connection;
+                self.witness = witness;
                 self.behind = true;
             }
             Err(error) => tracing::error!(%error, "the ledger cannot be opened again"),

@@ -189,6 +189,7 @@ impl Question {
             Decision::Held(reservation) => Ok(Hold { reservation, entry }),
             Decision::Refused(refusal) => Err(refusal),
             Decision::Stopped(stop) => panic!("{} is stopped", stop.subject()),
+            Decision::Revoked => panic!("the key is revoked"),
         })
     }
 
