@@ -3,6 +3,7 @@
 //! Listeners, clock and shutdown are arguments, so that tests bind port 0 and move time by hand.
 
 mod reload;
+mod server;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alerts::Watcher;
 use crate::clock::Clock;
-use crate::config::{AlertConfig, Config};
+use crate::config::{AlertConfig, Config, ConnectionConfig};
 use crate::http::{AppState, UploadSettings, mairie_router, ops_router, public_router};
 use crate::identity::{Directory, InstanceSecret};
 use crate::ledger::{Ledger, sweep_until_shutdown};
@@ -27,6 +27,7 @@ use crate::shutdown::Shutdown;
 use crate::terms::{CurrentTerms, Terms};
 
 pub use reload::{Loader, Reloader};
+use server::serve;
 
 /// Why the process could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -50,9 +51,6 @@ pub enum AppError {
     /// Alerts cannot be sent.
     #[error("{0}")]
     Webhook(String),
-    /// A listener failed while serving.
-    #[error("serving failed: {0}")]
-    Serve(#[from] std::io::Error),
 }
 
 /// The three listeners, bound.
@@ -116,6 +114,7 @@ pub struct App {
     reloader: Option<Reloader>,
     alerts: AlertConfig,
     cors_origins: Vec<String>,
+    connections: ConnectionConfig,
     sweep: Duration,
     patience: Duration,
 }
@@ -163,6 +162,7 @@ impl App {
             reloader: None,
             alerts: config.alerts.clone(),
             cors_origins: config.server.cors_origins.clone(),
+            connections: config.server.connections.clone(),
             sweep: config.sweep,
             patience: config.server.shutdown,
         })
@@ -204,10 +204,10 @@ impl App {
     /// Serves until shutdown begins, then lets answers in progress end, settles, and closes the ledger.
     ///
     /// # Errors
-    /// [`AppError`] when a listener fails or the last writes are lost.
+    /// [`AppError`] when the alerts' client cannot be built or the last writes are lost.
     pub async fn run(self, listeners: Listeners) -> Result<(), AppError> {
         let watcher = self.alerts()?;
-        let Self { state, reloader, cors_origins, sweep, patience, .. } = self;
+        let Self { state, reloader, cors_origins, connections, sweep, patience, .. } = self;
         let shutdown = state.shutdown.clone();
         let ledger = state.ledger.clone();
         shutdown.spawn(sweep_until_shutdown(ledger.clone(), state.clock.clone(), sweep, shutdown.clone()));
@@ -219,10 +219,10 @@ impl App {
         // refused connection.
         let settled = CancellationToken::new();
         let serving = async {
-            tokio::try_join!(
-                serve(listeners.public, public_router(state.clone(), &cors_origins), &settled),
-                serve(listeners.mairie, mairie_router(state.clone()), &settled),
-                serve(listeners.ops, ops_router(state.clone()), &settled),
+            tokio::join!(
+                serve(listeners.public, public_router(state.clone(), &cors_origins), &connections, &settled),
+                serve(listeners.mairie, mairie_router(state.clone()), &connections, &settled),
+                serve(listeners.ops, ops_router(state.clone()), &connections, &settled),
             )
         };
         let stopping = async {
@@ -235,23 +235,12 @@ impl App {
             tokio::time::sleep_until(deadline.max(Instant::now() + LAST_BYTES)).await;
         };
         tokio::select! {
-            served = serving => { served?; }
+            _ended = serving => {}
             () = stopping => tracing::warn!("some connections were still open at the end of server.shutdown_seconds"),
         }
         ledger.close().await?;
         Ok(())
     }
-}
-
-async fn serve(listener: TcpListener, router: Router, settled: &CancellationToken) -> std::io::Result<()> {
-    let listener = listener.tap_io(|stream| {
-        // A token must not wait for the next one.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY was refused");
-        }
-    });
-    let settled = settled.clone();
-    axum::serve(listener, router).with_graceful_shutdown(async move { settled.cancelled().await }).await
 }
 
 /// So many permits, or as many as there can be.

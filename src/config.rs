@@ -60,6 +60,17 @@ impl Residency {
     }
 }
 
+/// Bounds of the connections of one listener.
+#[derive(Clone, Debug)]
+pub struct ConnectionConfig {
+    /// Connections open at the same time.
+    pub max: usize,
+    /// How long a new one may take until the head of its first request is there.
+    pub header_read: Duration,
+    /// How long one may stand still afterwards, between requests or with an answer that its client does not read.
+    pub idle: Duration,
+}
+
 /// Addresses and bounds of the listeners.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
@@ -75,6 +86,8 @@ pub struct ServerConfig {
     pub max_bodies_bytes: usize,
     /// Origins of web pages that may call the residents' endpoint.
     pub cors_origins: Vec<String>,
+    /// Bounds of each listener's connections.
+    pub connections: ConnectionConfig,
     /// Requests at the same time.
     pub max_requests: usize,
     /// How long a client may take to send its request.

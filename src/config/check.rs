@@ -17,8 +17,8 @@ use providers::transport::{BreakerSettings, Deadlines, TransportSettings};
 
 use super::raw::{RawAlerts, RawConfig, RawMoney, RawPlan, RawProvider, RawRoute, RawServer, RawUpstream};
 use super::{
-    AlertConfig, Config, EXCHANGE_RATES_TOML, Plan, ProviderConfig, RouteConfig, ServerConfig, TargetConfig,
-    UpstreamConfig, WebhookConfig,
+    AlertConfig, Config, ConnectionConfig, EXCHANGE_RATES_TOML, Plan, ProviderConfig, RouteConfig, ServerConfig,
+    TargetConfig, UpstreamConfig, WebhookConfig,
 };
 use crate::clock::Clock;
 use crate::ledger::SqliteSettings;
@@ -142,8 +142,8 @@ fn server(checker: &mut Checker<'_>, raw: &RawServer) -> Option<ServerConfig> {
     if raw.max_bodies_bytes < raw.max_body_bytes {
         checker.mistake("server.max_bodies_bytes", "must be at least server.max_body_bytes");
     }
-    if raw.max_requests == 0 || raw.max_uploads == 0 {
-        checker.mistake("server", "max_requests and max_uploads must be at least 1");
+    if raw.max_connections == 0 || raw.max_requests == 0 || raw.max_uploads == 0 {
+        checker.mistake("server", "max_connections, max_requests and max_uploads must be at least 1");
     }
     for origin in &raw.cors_origins {
         let rest = origin.split_once("://").map(|(_, rest)| rest).unwrap_or_default();
@@ -159,6 +159,11 @@ fn server(checker: &mut Checker<'_>, raw: &RawServer) -> Option<ServerConfig> {
         max_body_bytes: raw.max_body_bytes,
         max_bodies_bytes: raw.max_bodies_bytes,
         cors_origins: raw.cors_origins.clone(),
+        connections: ConnectionConfig {
+            max: raw.max_connections,
+            header_read: checker.positive("server.header_read_seconds", raw.header_read_seconds),
+            idle: checker.positive("server.connection_idle_seconds", raw.connection_idle_seconds),
+        },
         max_requests: raw.max_requests,
         request_read: checker.positive("server.request_read_seconds", raw.request_read_seconds),
         max_upload_bytes: raw.max_upload_bytes,

@@ -14,6 +14,7 @@ mod calendar;
 mod charged;
 mod chat;
 mod configuration;
+mod connections;
 mod cuts;
 mod disconnect;
 mod endpoints;
