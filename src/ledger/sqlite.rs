@@ -379,3 +379,6 @@ impl SqliteStore {
         Ok(StoreGauges { open_reservations, queue_depth })
     }
 }
+
+#[cfg(test)]
+mod tests;

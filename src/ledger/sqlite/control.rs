@@ -63,11 +63,13 @@ pub(super) fn append_with_notes(connection: &mut Connection, change: Change, not
     })
 }
 
-/// The bodies of the records of one kind, oldest first.
+/// The bodies of the records of one kind, oldest first. The join is crossed because SQLite takes its tables in that
+/// order: left to choose, it walks through all entries, which come sorted, and looks each up in the short list.
 fn others(connection: &Connection, filter: &str, value: &dyn rusqlite::ToSql) -> Written<Vec<(u64, Record)>> {
     let read = || {
         let mut statement = connection.prepare_cached(&format!(
-            "SELECT e.seq, e.body FROM other_records o JOIN entries e ON e.seq = o.seq WHERE {filter} ORDER BY e.seq"
+            "SELECT e.seq, e.body FROM other_records o CROSS JOIN entries e ON e.seq = o.seq
+             WHERE {filter} ORDER BY o.seq"
         ))?;
         let rows = statement.query_map([value], |row| Ok((row.get(0)?, row.get(1)?)))?;
         rows.collect::<rusqlite::Result<Vec<(u64, String)>>>()
