@@ -119,6 +119,7 @@ fn commit(connection: &mut Connection, commands: Vec<Command>) {
     for command in commands {
         batch.run(command, &mut answers).unwrap();
     }
+    batch.finish().unwrap();
     transaction.commit().unwrap();
     answers.into_iter().for_each(|answer| answer(Ok(())));
 }
@@ -141,7 +142,7 @@ fn hold_settle_sweep(connection: &mut Connection) {
 fn a_walk_through_a_table_is_noticed() {
     let connection = ledger();
     for (sql, found) in [
-        ("SELECT body FROM entries WHERE provider = ?1", 1),
+        ("SELECT body FROM entries WHERE hash = ?1", 1),
         ("SELECT e.body FROM other_records o JOIN entries e ON e.seq = o.seq WHERE o.kind = ?1 ORDER BY e.seq", 1),
         ("SELECT * FROM residents ORDER BY plan LIMIT 1", 1),
         ("SELECT hash FROM entries ORDER BY seq DESC LIMIT 1", 0),
