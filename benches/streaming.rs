@@ -110,7 +110,7 @@ fn client(key: &str) -> Upstream {
         permit_wait: minute,
         breaker: BreakerSettings { failures: 10, pause: minute },
     };
-    Upstream::new(ProviderId::new("bench"), Dialect::Compatible, key.to_owned().into(), &settings)
+    Upstream::new(ProviderId::new("bench"), Dialect::Compatible, &key.to_owned().into(), &settings)
 }
 
 /// Time to the first bytes of an answer, and to its end.

@@ -206,10 +206,7 @@ impl Pipeline {
         let upstream = |provider: &ProviderConfig| {
             let dialect = config.catalogue.provider(&provider.id)?.dialect;
             let transport = &config.upstream.transport;
-            Some((
-                provider.id.clone(),
-                Upstream::new(provider.id.clone(), dialect, provider.api_key.clone(), transport),
-            ))
+            Some((provider.id.clone(), Upstream::new(provider.id.clone(), dialect, &provider.api_key, transport)))
         };
         Self {
             providers: config.providers.iter().map(|provider| (provider.id.clone(), provider.clone())).collect(),

@@ -4,6 +4,7 @@
 //! live on in the body of the answer, because a stream goes on long after its head. It must not know dialects beyond
 //! the shape of a request and an answer.
 
+mod address;
 mod breaker;
 mod client;
 mod deadline;
@@ -16,14 +17,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use http::HeaderMap;
-use secrecy::SecretString;
+use http::{HeaderMap, HeaderValue};
+use reqwest::Url;
 use tower::ServiceBuilder;
 use tower::util::BoxCloneSyncService;
 
 use crate::error::ProviderError;
 use crate::upload::Upload;
 
+pub(crate) use address::{Addresses, authorization};
 pub use breaker::BreakerSettings;
 pub use client::{ClientPool, HttpService};
 pub use deadline::Deadlines;
@@ -41,9 +43,9 @@ pub type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, ProviderError>> + 
 #[derive(Clone, Debug)]
 pub struct UpstreamRequest {
     /// Whole address.
-    pub url: String,
-    /// The vendor's key; never printed.
-    pub api_key: SecretString,
+    pub url: Url,
+    /// The vendor's key as a header, if it has one; never printed.
+    pub authorization: Option<HeaderValue>,
     /// What is sent.
     pub body: UpstreamBody,
     /// Whether an event stream is expected.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use futures_util::TryStreamExt;
+use http::HeaderValue;
 use secrecy::SecretString;
 use tower::ServiceExt;
 use tower::retry::budget::{Budget, TpsBudget};
@@ -20,7 +21,9 @@ pub(crate) use status::status_error;
 
 use crate::error::{ErrorKind, ProviderError};
 use crate::stream::AnswerStream;
-use crate::transport::{ClientPool, HttpService, TransportSettings, UpstreamRequest, UpstreamService, stack};
+use crate::transport::{
+    Addresses, ClientPool, HttpService, TransportSettings, UpstreamRequest, UpstreamService, authorization, stack,
+};
 use crate::{Dialect, ProviderId};
 
 /// Longest whole answer accepted, in bytes.
@@ -38,7 +41,9 @@ pub enum Reply {
 pub struct Upstream {
     id: ProviderId,
     dialect: Dialect,
-    api_key: SecretString,
+    /// The key, or what is wrong with it.
+    authorization: Result<Option<HeaderValue>, ProviderError>,
+    addresses: Addresses,
     service: UpstreamService,
     retry_budget: TpsBudget,
     pool: Arc<ClientPool>,
@@ -53,11 +58,12 @@ const RETRY_BUDGET_SHARE: f32 = 0.1;
 
 impl Upstream {
     /// Builds a vendor from its settings.
-    pub fn new(id: ProviderId, dialect: Dialect, api_key: SecretString, settings: &TransportSettings) -> Self {
+    pub fn new(id: ProviderId, dialect: Dialect, api_key: &SecretString, settings: &TransportSettings) -> Self {
         let pool = Arc::new(ClientPool::new(settings.deadlines.connect));
         let service = stack(settings, HttpService::new(Arc::clone(&pool), dialect));
         let retry_budget = TpsBudget::new(RETRY_BUDGET_WINDOW, RETRY_BUDGET_FLOOR, RETRY_BUDGET_SHARE);
-        Self { id, dialect, api_key, service, retry_budget, pool }
+        let authorization = authorization(api_key);
+        Self { id, dialect, authorization, addresses: Addresses::default(), service, retry_budget, pool }
     }
 
     /// Name of the vendor.
@@ -91,8 +97,8 @@ impl Upstream {
     /// [`ProviderError`] when no answer began, or a whole answer could not be read.
     pub async fn call(&self, base_url: &str, encoded: &Encoded, request_id: &str) -> Result<Reply, ProviderError> {
         let request = UpstreamRequest {
-            url: format!("{base_url}{}", encoded.path),
-            api_key: self.api_key.clone(),
+            url: self.addresses.of(base_url, encoded.path)?,
+            authorization: self.authorization.clone()?,
             body: encoded.body.clone(),
             stream: encoded.stream,
             request_id: request_id.to_owned(),

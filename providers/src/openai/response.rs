@@ -198,9 +198,81 @@ fn forwarded(frame: &Frame, data: &[u8]) -> Bytes {
     frame.raw.clone()
 }
 
+/// The parts of a whole answer that matter here, borrowed from it. What is not in OpenAI's own shape is not read so.
+#[derive(Deserialize)]
+struct Whole<'a> {
+    #[serde(borrow, default)]
+    id: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    model: Option<Text<'a>>,
+    #[serde(borrow)]
+    choices: Vec<WholeChoice<'a>>,
+    #[serde(default)]
+    usage: Option<Value>,
+    #[serde(borrow, default)]
+    service_tier: Option<Text<'a>>,
+    #[serde(default)]
+    error: Option<serde::de::IgnoredAny>,
+    #[serde(borrow, default)]
+    object: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct WholeChoice<'a> {
+    #[serde(borrow)]
+    message: WholeMessage<'a>,
+    #[serde(borrow)]
+    finish_reason: Text<'a>,
+    #[serde(default, deserialize_with = "is_there")]
+    logprobs: bool,
+}
+
+#[derive(Deserialize)]
+struct WholeMessage<'a> {
+    #[serde(borrow, default)]
+    content: Option<Text<'a>>,
+    #[serde(default, deserialize_with = "is_there")]
+    refusal: bool,
+}
+
+/// True for a key that is there, whatever it holds.
+fn is_there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    serde::de::IgnoredAny::deserialize(deserializer).map(|_| true)
+}
+
+impl Whole<'_> {
+    /// The same as [`is_in_shape`] for what was read so.
+    fn is_in_shape(&self) -> bool {
+        let complete = |choice: &WholeChoice<'_>| {
+            choice.message.refusal && choice.logprobs && FINISH_REASONS.contains(&&*choice.finish_reason.0)
+        };
+        let failed = self.error.is_some() || self.object.as_ref().is_some_and(|object| object.0 == "error");
+        !failed && self.choices.iter().all(complete) && !has_null_details(self.usage.as_ref())
+    }
+
+    fn facts(self) -> AnswerFacts {
+        let owned = |text: Option<Text<'_>>| text.map(|text| text.0.into_owned());
+        let chars = |choice: &WholeChoice<'_>| choice.message.content.as_ref().map_or(0, Text::chars);
+        AnswerFacts {
+            response_model: owned(self.model),
+            upstream_id: owned(self.id),
+            upstream_request_id: None,
+            output_chars: self.choices.iter().map(chars).sum(),
+            finish_reason: self.choices.into_iter().next().map(|choice| choice.finish_reason.0.into_owned()),
+            usage: self.usage.as_ref().and_then(ReportedUsage::from_chat),
+            service_tier: owned(self.service_tier),
+        }
+    }
+}
+
 /// Reads a whole answer on the side. The bytes are forwarded as they came, unless a compatible host departs from the
 /// shape in a way that breaks clients.
 pub(crate) fn chat_answer(body: &Bytes, shape: &Shape) -> Result<(Bytes, AnswerFacts), ProviderError> {
+    if let Ok(answer) = serde_json::from_slice::<Whole<'_>>(body)
+        && answer.is_in_shape()
+    {
+        return Ok((body.clone(), answer.facts()));
+    }
     let answer: Value = serde_json::from_slice(body).map_err(|_| unreadable())?;
     if is_in_shape(&answer) {
         return Ok((body.clone(), facts_of(&answer)?));
@@ -248,4 +320,47 @@ pub(crate) fn facts_of(answer: &Value) -> Result<AnswerFacts, ProviderError> {
         service_tier: text("service_tier"),
         output_chars: choices.iter().filter_map(|choice| choice.get("message")?.get("content")).map(text_chars).sum(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Both ways of reading a whole answer say the same of it.
+    #[test]
+    fn what_is_read_on_the_side_is_what_the_whole_answer_says() {
+        let answer = json!({
+            "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "gpt-6-luna", "service_tier": "flex",
+            "choices": [
+                {"index": 0, "finish_reason": "stop", "logprobs": null, "message": {"role": "assistant", "content": "L\u{e9}a \"x\"", "refusal": null}},
+                {"index": 1, "finish_reason": "length", "logprobs": null, "message": {"role": "assistant", "content": null, "refusal": "non"}},
+            ],
+            "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7},
+        });
+        let bytes = Bytes::from(answer.to_string());
+        let read = serde_json::from_slice::<Whole<'_>>(&bytes).unwrap();
+        assert!(read.is_in_shape() && is_in_shape(&answer));
+        assert_eq!(read.facts(), facts_of(&answer).unwrap());
+        let (given, _) = chat_answer(&bytes, &Shape::default()).unwrap();
+        assert_eq!(given.as_ptr(), bytes.as_ptr(), "no copy");
+        for (pointer, value) in [
+            ("/choices/0/finish_reason", json!("eos")),
+            ("/choices/0/message/content", json!([{"type": "text", "text": "a"}])),
+            ("/usage/prompt_tokens_details", json!(null)),
+            ("/error", json!({"message": "no"})),
+            ("/object", json!("error")),
+        ] {
+            let mut other = answer.clone();
+            let (parent, key) = pointer.rsplit_once('/').unwrap();
+            other.pointer_mut(parent).unwrap()[key] = value;
+            let text = other.to_string();
+            let fits = serde_json::from_str::<Whole<'_>>(&text).is_ok_and(|answer| answer.is_in_shape());
+            assert!(!fits, "{pointer}");
+        }
+        let mut bare = answer.clone();
+        bare["choices"][0].as_object_mut().unwrap().remove("logprobs");
+        let text = bare.to_string();
+        assert!(!serde_json::from_str::<Whole<'_>>(&text).unwrap().is_in_shape() && !is_in_shape(&bare));
+    }
 }

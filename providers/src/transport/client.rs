@@ -14,7 +14,6 @@ use futures_util::{StreamExt, TryStreamExt};
 use http::HeaderMap;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::multipart::{Form as Multipart, Part};
-use secrecy::ExposeSecret;
 use tower::Service;
 
 use super::{BodyStream, Form, UpstreamBody, UpstreamRequest, UpstreamResponse};
@@ -140,10 +139,8 @@ async fn send(
     request: UpstreamRequest,
 ) -> Result<UpstreamResponse, ProviderError> {
     let (client, guard) = pool.take()?;
-    let unsendable =
-        |_| ProviderError::new(ErrorKind::Auth, "The vendor's key holds characters that a header cannot carry.");
     let mut outgoing = client
-        .post(&request.url)
+        .post(request.url)
         .header(ACCEPT, HeaderValue::from_static(if request.stream { "text/event-stream" } else { "application/json" }))
         .header("x-client-request-id", request.request_id);
     outgoing = match request.body {
@@ -152,10 +149,7 @@ async fn send(
         }
         UpstreamBody::Form(form) => outgoing.multipart(multipart(form)),
     };
-    if !request.api_key.expose_secret().is_empty() {
-        let mut key =
-            HeaderValue::from_str(&format!("Bearer {}", request.api_key.expose_secret())).map_err(unsendable)?;
-        key.set_sensitive(true);
+    if let Some(key) = request.authorization {
         outgoing = outgoing.header(AUTHORIZATION, key);
     }
     let answer = outgoing.send().await.map_err(|error| transport_error(&error))?;

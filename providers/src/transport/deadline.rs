@@ -2,13 +2,14 @@
 //!
 //! A single timeout around a call ends at the response head; these go on inside the body.
 
-use std::task::{Context, Poll};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::Stream;
 use futures_util::future::BoxFuture;
-use futures_util::{StreamExt, stream};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use tower::{Layer, Service};
 
 use super::{BodyStream, UpstreamRequest, UpstreamResponse};
@@ -82,31 +83,69 @@ where
     }
 }
 
+/// A body whose pieces must come in time.
 struct Guarded {
     body: BodyStream,
     /// When the next piece must have come, and what it means if it has not.
     next: (Instant, ErrorKind),
+    idle: Duration,
     total: Instant,
+    /// Armed at the first wait, and set again only when it rings or the deadline comes nearer: a piece every few
+    /// milliseconds must not cost a timer each.
+    timer: Option<Pin<Box<Sleep>>>,
     ended: bool,
 }
 
 fn guard(body: BodyStream, deadlines: Deadlines, started: Instant) -> BodyStream {
-    let total = started + deadlines.total;
-    let state =
-        Guarded { body, next: (started + deadlines.first_byte, ErrorKind::FirstByteTimeout), total, ended: false };
-    Box::pin(stream::unfold(state, move |mut state| async move {
-        if state.ended {
-            return None;
+    Box::pin(Guarded {
+        body,
+        next: (started + deadlines.first_byte, ErrorKind::FirstByteTimeout),
+        idle: deadlines.idle,
+        total: started + deadlines.total,
+        timer: None,
+        ended: false,
+    })
+}
+
+impl Guarded {
+    /// The nearest deadline.
+    fn due(&self) -> (Instant, ErrorKind) {
+        if self.next.0 <= self.total { self.next } else { (self.total, ErrorKind::TotalTimeout) }
+    }
+
+    fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<ErrorKind> {
+        let (due, kind) = self.due();
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        if timer.deadline() > due {
+            timer.as_mut().reset(due);
         }
-        let (at, kind) = if state.next.0 <= state.total { state.next } else { (state.total, ErrorKind::TotalTimeout) };
-        let item: Result<Bytes, ProviderError> = match timeout_at(at, state.body.next()).await {
-            Ok(Some(Ok(bytes))) => Ok(bytes),
-            Ok(Some(Err(error))) => Err(error),
-            Ok(None) => return None,
-            Err(_) => Err(ProviderError::new(kind, "The vendor stopped answering.")),
+        loop {
+            ready!(timer.as_mut().poll(context));
+            if timer.deadline() >= due {
+                return Poll::Ready(kind);
+            }
+            timer.as_mut().reset(due);
+        }
+    }
+}
+
+impl Stream for Guarded {
+    type Item = Result<Bytes, ProviderError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        let item = match this.body.as_mut().poll_next(context) {
+            Poll::Ready(item) => item,
+            Poll::Pending => {
+                let kind = ready!(this.poll_late(context));
+                Some(Err(ProviderError::new(kind, "The vendor stopped answering.")))
+            }
         };
-        state.ended = item.is_err();
-        state.next = (Instant::now() + deadlines.idle, ErrorKind::IdleTimeout);
-        Some((item, state))
-    }))
+        this.ended = !matches!(item, Some(Ok(_)));
+        this.next = (Instant::now() + this.idle, ErrorKind::IdleTimeout);
+        Poll::Ready(item)
+    }
 }

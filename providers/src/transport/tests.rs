@@ -15,8 +15,8 @@ const DEADLINES: Deadlines = Deadlines {
 
 fn request() -> UpstreamRequest {
     UpstreamRequest {
-        url: "http://vendor.test".into(),
-        api_key: "k".to_owned().into(),
+        url: "http://vendor.test".parse().unwrap(),
+        authorization: None,
         body: UpstreamBody::Json(Bytes::new()),
         stream: true,
         request_id: "r".into(),

@@ -140,7 +140,7 @@ fn upstream(dialect: Dialect) -> Upstream {
         permit_wait: Duration::from_secs(1),
         breaker: BreakerSettings { failures: u32::MAX, pause: Duration::from_secs(1) },
     };
-    Upstream::new(ProviderId::new("vendor"), dialect, "not-a-key".to_owned().into(), &settings)
+    Upstream::new(ProviderId::new("vendor"), dialect, &"not-a-key".to_owned().into(), &settings)
 }
 
 async fn read(dialect: Dialect, base_url: &str, encoded: &Encoded) -> Received {

@@ -118,7 +118,7 @@ impl Resident {
         let breaker = BreakerSettings { failures: u32::MAX, pause: Duration::from_secs(1) };
         let settings = TransportSettings { deadlines, max_concurrency: 1024, permit_wait: PATIENCE, breaker };
         let secret = SecretString::from(key.expose().to_owned());
-        let line = Upstream::new(ProviderId::new("passerelle"), Dialect::Compatible, secret, &settings);
+        let line = Upstream::new(ProviderId::new("passerelle"), Dialect::Compatible, &secret, &settings);
         Self { key, line, base_url: format!("http://{gateway}/v1") }
     }
 
