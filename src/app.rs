@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::alerts::Watcher;
 use crate::clock::Clock;
 use crate::config::{AlertConfig, Config, ConnectionConfig};
-use crate::http::{AppState, UploadSettings, mairie_router, ops_router, public_router};
+use crate::http::{AppState, Shared, UploadSettings, mairie_router, ops_router, public_router};
 use crate::identity::{Directory, InstanceSecret};
 use crate::ledger::{Ledger, sweep_until_shutdown};
 use crate::pipeline::Pipeline;
@@ -135,7 +135,7 @@ impl App {
         }
         let pipeline = Pipeline::new(config, terms.clone(), secret, ledger.clone(), clock.clone(), shutdown.clone());
         let pipeline = Arc::new(pipeline);
-        let state = AppState {
+        let state = AppState::from(Shared {
             pipeline,
             directory: Directory::new(ledger.clone(), terms.clone()),
             ledger,
@@ -155,7 +155,7 @@ impl App {
             keep_alive: config.server.keep_alive,
             total_limit: config.upstream.transport.deadlines.total,
             mairie_token: config.mairie_token.clone(),
-        };
+        });
         Ok(Self {
             state,
             terms,
@@ -186,7 +186,7 @@ impl App {
     /// # Errors
     /// [`AppError::Webhook`] when its HTTP client cannot be built.
     pub fn alerts(&self) -> Result<Watcher, AppError> {
-        let AppState { ledger, calendar, clock, .. } = &self.state;
+        let Shared { ledger, calendar, clock, .. } = &*self.state;
         Watcher::new(self.alerts.clone(), ledger.clone(), self.terms.clone(), calendar.clone(), clock.clone())
             .map_err(AppError::Webhook)
     }

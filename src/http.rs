@@ -8,6 +8,7 @@ mod body;
 mod endpoints;
 mod entered;
 mod error;
+mod events;
 mod mairie;
 mod middleware;
 mod models;
@@ -26,7 +27,6 @@ use secrecy::SecretString;
 use tokio::sync::Semaphore;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 
 use crate::clock::Clock;
 use crate::identity::Directory;
@@ -38,9 +38,26 @@ use crate::shutdown::Shutdown;
 pub use error::ApiError;
 pub use transcriptions::UploadSettings;
 
-/// What the handlers share.
+/// What the handlers share, cheap to clone: each request does so several times.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Shared>);
+
+impl From<Shared> for AppState {
+    fn from(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+}
+
+impl std::ops::Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// The parts of an [`AppState`].
+pub struct Shared {
     /// Answers requests.
     pub pipeline: Arc<Pipeline>,
     /// Recognises residents.
@@ -124,8 +141,7 @@ pub fn ops_router(state: AppState) -> Router {
     with_layers(router, state)
 }
 
-/// The stack of every listener, outermost first: panic to 500 · keys hidden from whatever prints headers · request id ·
-/// count and log of the answer · a refused body read to its end.
+/// The stack of every listener, outermost first: panic to 500 · what happens around every answer.
 fn with_layers(router: Router<AppState>, state: AppState) -> Router {
     router
         .fallback(error::not_found)
@@ -133,13 +149,7 @@ fn with_layers(router: Router<AppState>, state: AppState) -> Router {
         .layer(
             ServiceBuilder::new()
                 .layer(CatchPanicLayer::custom(error::panicked))
-                .layer(SetSensitiveRequestHeadersLayer::new([
-                    axum::http::header::AUTHORIZATION,
-                    axum::http::header::COOKIE,
-                ]))
-                .layer(axum::middleware::from_fn(middleware::request_id))
-                .layer(axum::middleware::from_fn_with_state(state.clone(), middleware::observe))
-                .layer(axum::middleware::from_fn_with_state(state.clone(), middleware::read_refused_bodies)),
+                .layer(axum::middleware::from_fn_with_state(state.clone(), middleware::around)),
         )
         .with_state(state)
 }

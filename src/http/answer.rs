@@ -9,7 +9,6 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::stream;
 use jiff::Timestamp;
 use providers::chat::InvalidRequest;
 use providers::request::ApiRequest;
@@ -18,13 +17,11 @@ use tokio::sync::mpsc::Receiver;
 
 use super::AppState;
 use super::error::ApiError;
+use super::events::EventStream;
 use super::middleware::REQUEST_ID;
 use crate::clock::Tick;
 use crate::pipeline::{Answered, Delivery, Entered, Incoming, Standing};
 use crate::telemetry::metrics;
-
-/// A comment line, without the blank line that would make some clients see an empty event.
-const KEEP_ALIVE: &[u8] = b": ping\n";
 
 /// Counts one open request until its body has ended.
 pub(super) struct OpenRequest {
@@ -32,6 +29,16 @@ pub(super) struct OpenRequest {
 }
 
 impl OpenRequest {
+    /// One that counts for nothing.
+    #[cfg(test)]
+    pub(super) fn without_permit() -> Self {
+        let permits = std::sync::Arc::new(tokio::sync::Semaphore::new(1));
+        metrics().requests_open.inc();
+        #[expect(clippy::unwrap_used, reason = "a test's own permit")]
+        let permit = permits.try_acquire_owned().unwrap();
+        Self { _permit: permit }
+    }
+
     /// Opens one request, before its body is read.
     pub(super) fn open(state: &AppState) -> Result<Self, ApiError> {
         let permit = state.requests.clone().try_acquire_owned().map_err(|_| ApiError::overloaded())?;
@@ -105,19 +112,12 @@ fn duration_text(seconds: u64) -> String {
 
 /// An event stream that no proxy may hold back.
 fn stream_response(frames: Receiver<Bytes>, open: OpenRequest, keep_alive: Duration) -> Response {
-    let body = stream::unfold((frames, open), move |(mut frames, open)| async move {
-        let frame = match tokio::time::timeout(keep_alive, frames.recv()).await {
-            Ok(frame) => frame?,
-            Err(_silent) => Bytes::from_static(KEEP_ALIVE),
-        };
-        Some((Ok::<_, std::convert::Infallible>(frame), (frames, open)))
-    });
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
         (header::CACHE_CONTROL, "no-cache"),
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    (headers, Body::from_stream(body)).into_response()
+    (headers, Body::from_stream(EventStream::new(frames, open, keep_alive))).into_response()
 }
 
 fn put(response: &mut Response, name: &'static str, value: &str) {

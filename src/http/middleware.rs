@@ -1,6 +1,7 @@
 //! What is true for any request: its id, its line in the log, its count in the metrics.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -65,14 +66,40 @@ pub(super) fn cors(origins: &[String]) -> CorsLayer {
         .expose_headers(names(CORS_ANSWER_HEADERS))
 }
 
-/// Gives every request an id of ours, in the request for the handlers and in the answer for the client. A client's own
-/// id is not taken over: it could be anything.
-pub(super) async fn request_id(mut request: Request, next: Next) -> Response {
+/// What happens around every answer, whatever the route. One layer and not four: each would take a box and a copy of the
+/// stack below it for every request.
+///
+/// Keys are hidden from whatever prints headers. The request gets an id of ours, for the handlers and in the answer for the
+/// client; a client's own is not taken over: it could be anything. A refused body is read to its end. One line and one
+/// count are left, by matched route; never the raw path, a header or a body.
+pub(super) async fn around(
+    State(state): State<AppState>,
+    route: Option<MatchedPath>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let started = state.clock.tick();
     let id = format!("req_{}", Uuid::now_v7().simple());
     let value = HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("req"));
-    request.headers_mut().insert(REQUEST_ID, value.clone());
-    let mut response = next.run(request).await;
+    let headers = request.headers_mut();
+    for name in [header::AUTHORIZATION, header::COOKIE] {
+        if let Some(value) = headers.get_mut(name) {
+            value.set_sensitive(true);
+        }
+    }
+    headers.insert(REQUEST_ID, value.clone());
+    let method = request.method().clone();
+    let mut response = if may_be_cut_off(&request) {
+        read_to_its_end(state.request_read, request, next).await
+    } else {
+        next.run(request).await
+    };
     response.headers_mut().insert(REQUEST_ID, value);
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let status = response.status();
+    metrics().responses.with_label_values(&[route, status.as_str()]).inc();
+    let seconds = state.clock.tick().since(started).as_secs_f64();
+    tracing::debug!(request.id = %id, http.method = %method, http.route = route, http.status = status.as_u16(), head.seconds = seconds, "answered");
     response
 }
 
@@ -81,14 +108,17 @@ const SHORT_BODY: u64 = 256 << 10;
 /// What is read, and thrown away, of a longer one that was refused.
 const DISCARDED_BYTES: usize = 64 << 20;
 
+/// Whether the client may still be sending when it is refused.
+fn may_be_cut_off(request: &Request) -> bool {
+    let headers = request.headers();
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let waits_for_us = headers.contains_key(header::EXPECT);
+    !(waits_for_us || length.is_some_and(|length: u64| length <= SHORT_BODY) || request.method() == Method::GET)
+}
+
 /// Reads a refused request to its end, within bounds: a client that is cut off while it sends never sees the answer
 /// that explains why.
-pub(super) async fn read_refused_bodies(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let waits_for_us = request.headers().contains_key(header::EXPECT);
-    if waits_for_us || length.is_some_and(|length: u64| length <= SHORT_BODY) || request.method() == Method::GET {
-        return next.run(request).await;
-    }
+async fn read_to_its_end(patience: Duration, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let chunks = Arc::new(Mutex::new(body.into_data_stream()));
     let handed = stream::unfold(Arc::clone(&chunks), |chunks| async move {
@@ -106,26 +136,7 @@ pub(super) async fn read_refused_bodies(State(state): State<AppState>, request: 
                 }
             }
         };
-        let _enough = tokio::time::timeout(state.request_read, rest).await;
+        let _enough = tokio::time::timeout(patience, rest).await;
     }
-    response
-}
-
-/// One line and one count per answer, by matched route; never the raw path, a header or a body.
-pub(super) async fn observe(
-    State(state): State<AppState>,
-    route: Option<MatchedPath>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let started = state.clock.tick();
-    let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
-    let method = request.method().clone();
-    let response = next.run(request).await;
-    let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    let status = response.status();
-    metrics().responses.with_label_values(&[route, status.as_str()]).inc();
-    let seconds = state.clock.tick().since(started).as_secs_f64();
-    tracing::debug!(request.id = %id, http.method = %method, http.route = route, http.status = status.as_u16(), head.seconds = seconds, "answered");
     response
 }

@@ -2,6 +2,8 @@
 //!
 //! A day in which clocks change has 23 or 25 hours; "monthly" is a month, not 30 days.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
@@ -47,6 +49,8 @@ pub struct Windows {
 #[derive(Clone, Debug)]
 pub struct Calendar {
     zone: TimeZone,
+    /// The windows of the last moment that was asked for: they are the same all day.
+    last: Arc<Mutex<Option<Windows>>>,
 }
 
 impl Calendar {
@@ -55,7 +59,9 @@ impl Calendar {
     /// # Errors
     /// A sentence when the zone is unknown.
     pub fn new(zone: &str) -> Result<Self, String> {
-        TimeZone::get(zone).map(|zone| Self { zone }).map_err(|_| format!("`{zone}` is not a known time zone"))
+        TimeZone::get(zone)
+            .map(|zone| Self { zone, last: Arc::default() })
+            .map_err(|_| format!("`{zone}` is not a known time zone"))
     }
 
     /// The local date of an instant.
@@ -70,6 +76,14 @@ impl Calendar {
 
     /// The windows that `at` falls in.
     pub fn windows(&self, at: Timestamp) -> Windows {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some(windows) if windows.day.start <= at && at < windows.day.end => windows.clone(),
+            _ => last.insert(self.compute(at)).clone(),
+        }
+    }
+
+    fn compute(&self, at: Timestamp) -> Windows {
         let today = self.date(at);
         let first_of_month = today.first_of_month();
         let first_of_year = date(today.year(), 1, 1);
