@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// A tenth less CPU for each request than with the C library's, for some megabytes more at rest (README, "Measured").
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     passerelle::cli::run()
 }
