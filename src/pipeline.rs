@@ -277,7 +277,8 @@ impl Pipeline {
         let pipeline = Arc::clone(self);
         // From here on nothing may stop half-way: the client can leave, the hold must be resolved.
         let place = Place { rate, permit, received };
-        self.shutdown.spawn(async move { pipeline.run(routed, place, room, head).await });
+        // Boxed: the future is long, and would be copied on its way to the runtime and within it.
+        self.shutdown.spawn(Box::pin(pipeline.run(routed, place, room, head)));
         answer.await.map_err(|_| PipelineError::Internal("the call's task ended without an answer"))?
     }
 

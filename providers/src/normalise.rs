@@ -6,6 +6,7 @@
 
 mod calls;
 mod chunks;
+mod text;
 mod whole;
 
 use serde_json::{Map, Value, json};

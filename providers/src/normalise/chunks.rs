@@ -31,6 +31,18 @@ impl ChunkTranslator {
         Self { shape, choices: BTreeMap::new() }
     }
 
+    pub(super) fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// Notes that a choice says something visible; false when it has not begun, or when its beginning may still have to
+    /// be taken off.
+    pub(super) fn say(&mut self, index: u64) -> bool {
+        let Some(state) = self.choices.get_mut(&index).filter(|state| state.prefix.is_none()) else { return false };
+        state.said = true;
+        true
+    }
+
     /// Translates one chunk; what the client gets goes to `sink`, in order.
     ///
     /// # Errors

@@ -304,6 +304,9 @@ impl FrameReader for Translated {
         if &data[..] == b"[DONE]" {
             return Ok(Decoded { bytes: Bytes::from_static(DONE_FRAME), done: true, ..Decoded::default() });
         }
+        if let Some(decoded) = self.translator.text(&data, facts) {
+            return Ok(decoded);
+        }
         let mut out = BytesMut::new();
         let decoded = self.translator.translate(&parse(&data)?, facts, &mut |chunk| {
             out.extend_from_slice(&data_frame(chunk.to_string().as_bytes()));
