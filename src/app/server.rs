@@ -31,8 +31,10 @@ const BUFFER_BYTES: usize = 64 << 10;
 const HTTP2_HEAD_BYTES: u32 = 64 << 10;
 /// Requests open at once on one connection of HTTP/2.
 const HTTP2_STREAMS: u32 = 128;
-/// Bytes of bodies that a connection of HTTP/2 may send before they are read; each of its streams as well.
-const HTTP2_WINDOW: u32 = 256 << 10;
+/// Bytes of one body that a client may send over HTTP/2 before they are read, …
+const HTTP2_STREAM_WINDOW: u32 = 128 << 10;
+/// … and of all bodies on one connection: several can stand still before the others there do.
+const HTTP2_CONNECTION_WINDOW: u32 = 1 << 20;
 /// How long to wait when the system gives no connection, for want of file descriptors most of the time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -89,8 +91,8 @@ fn protocols() -> Builder<TokioExecutor> {
     builder
         .http2()
         .max_concurrent_streams(HTTP2_STREAMS)
-        .initial_stream_window_size(HTTP2_WINDOW)
-        .initial_connection_window_size(HTTP2_WINDOW)
+        .initial_stream_window_size(HTTP2_STREAM_WINDOW)
+        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
         .max_send_buf_size(BUFFER_BYTES)
         .max_header_list_size(HTTP2_HEAD_BYTES);
     builder

@@ -1,9 +1,10 @@
 //! Requests per minute and simultaneous calls of each resident, in memory, on the injected clock.
 //!
-//! Maps keyed by residents are trimmed: a resident at rest takes no room.
+//! Maps keyed by residents are trimmed: those at rest take no room for long.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -44,7 +45,8 @@ impl GovernorClock for Clock {
 
 type Limiter = RateLimiter<String, HashMapStateStore<String>, Clock, StateInformationMiddleware>;
 
-/// Residents in one limiter before those at rest are forgotten.
+/// Residents in one limiter before those at rest are forgotten for the first time. Then twice as many as were found busy:
+/// whoever asks never looks through all of them for each request.
 const TRIM_ABOVE: usize = 10_000;
 
 /// A rate was passed.
@@ -79,6 +81,7 @@ pub struct RateState {
 pub struct RateGuard {
     rate: Rate,
     limiter: Limiter,
+    trim_above: AtomicUsize,
     clock: Clock,
     open: OpenCalls,
 }
@@ -115,7 +118,7 @@ impl RateGuard {
             clock.clone(),
         )
         .with_middleware::<StateInformationMiddleware>();
-        Self { rate, limiter, clock, open }
+        Self { rate, limiter, trim_above: AtomicUsize::new(TRIM_ABOVE), clock, open }
     }
 
     /// The rate that is guarded.
@@ -137,9 +140,7 @@ impl RateGuard {
     /// [`RateRefusal`] when either is above the plan; a refused request opens nothing.
     pub fn enter(&self, resident: &str) -> Result<(RateState, SimultaneousPermit), RateRefusal> {
         let permit = self.open_one(resident)?;
-        if self.limiter.len() > TRIM_ABOVE {
-            self.limiter.retain_recent();
-        }
+        self.trim();
         match self.limiter.check_key(&resident.to_owned()) {
             Ok(snapshot) => {
                 let state = RateState {
@@ -151,6 +152,14 @@ impl RateGuard {
             Err(not_until) => {
                 Err(RateRefusal::RequestsPerMinute(not_until.wait_time_from(self.limiter.clock().tick())))
             }
+        }
+    }
+
+    fn trim(&self) {
+        if self.limiter.len() > self.trim_above.load(Ordering::Relaxed) {
+            self.limiter.retain_recent();
+            self.limiter.shrink_to_fit();
+            self.trim_above.store(TRIM_ABOVE.max(2 * self.limiter.len()), Ordering::Relaxed);
         }
     }
 
@@ -189,6 +198,21 @@ mod tests {
         assert!(guard.enter("b").is_ok());
         clock.advance(wait);
         assert!(guard.enter("a").is_ok());
+    }
+
+    #[test]
+    fn busy_residents_are_not_looked_through_at_every_request_and_those_at_rest_are_forgotten() {
+        let clock = Clock::manual("2026-11-24T10:00:00Z".parse().unwrap());
+        let guard = guard(&clock);
+        let ask = |resident: usize| drop(guard.enter(&format!("resident {resident}")).unwrap());
+        (0..=TRIM_ABOVE).for_each(ask);
+        ask(TRIM_ABOVE + 1);
+        let next = guard.trim_above.load(Ordering::Relaxed);
+        assert!(next >= 2 * TRIM_ABOVE, "all of them are busy: the next to ask would look through {next} in vain");
+
+        clock.advance(Duration::from_secs(60));
+        (0..=next).for_each(|resident| ask(TRIM_ABOVE + 2 + resident));
+        assert!(guard.limiter.len() <= next + 1, "those at rest take no room");
     }
 
     #[test]

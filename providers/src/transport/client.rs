@@ -22,6 +22,11 @@ use crate::error::{ErrorKind, ProviderError};
 
 /// Streams per shard: below the 100 that vendors advertise.
 const STREAMS_PER_SHARD: usize = 90;
+/// Bytes of one answer that may wait for a slow client, over HTTP/2: 4 MB/s at a distance of 30 ms. Not adaptive: that
+/// gives a stream as much as its whole connection, and one answer that nobody reads then stops all others there.
+const STREAM_WINDOW: u32 = 128 << 10;
+/// Room for every stream of a shard at once.
+const CONNECTION_WINDOW: u32 = STREAMS_PER_SHARD as u32 * STREAM_WINDOW;
 /// Shards per vendor; past `STREAMS_PER_SHARD × MAX_SHARDS` streams the emptiest shard is shared.
 const MAX_SHARDS: usize = 128;
 /// An error body is a sentence; more is not read.
@@ -89,15 +94,20 @@ impl ClientPool {
         Ok((shard.client.get_or_init(|| client).clone(), guard))
     }
 
-    fn build(&self) -> Result<reqwest::Client, ProviderError> {
+    fn builder(&self) -> reqwest::ClientBuilder {
         reqwest::Client::builder()
             .user_agent(concat!("passerelle/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(self.connect)
             .pool_idle_timeout(Duration::from_secs(90))
             .tcp_keepalive(Duration::from_secs(60))
-            .http2_adaptive_window(true)
+            .http2_initial_stream_window_size(STREAM_WINDOW)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW)
             // A redirect would carry the vendor's key to an address that the configuration never named.
             .redirect(reqwest::redirect::Policy::none())
+    }
+
+    fn build(&self) -> Result<reqwest::Client, ProviderError> {
+        self.builder()
             .build()
             .map_err(|_| ProviderError::new(ErrorKind::Connect, "The HTTP client could not be built."))
     }
@@ -200,4 +210,59 @@ async fn read_bounded(mut body: BodyStream, limit: usize) -> Result<BytesMut, Pr
         }
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    /// What a connection may hold before its client says otherwise (RFC 9113, 6.9.2).
+    const FIRST_WINDOW: u32 = 65_535;
+
+    fn number(bytes: &[u8]) -> u32 {
+        bytes.iter().fold(0, |number, byte| number << 8 | u32::from(*byte))
+    }
+
+    /// The windows, of a stream and of the connection, that our client announces.
+    async fn announced() -> (u32, u32) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let client = ClientPool::new(Duration::from_secs(5)).builder().http2_prior_knowledge().build().unwrap();
+        let read = async {
+            let (mut vendor, _) = listener.accept().await.unwrap();
+            let mut preface = vec![0; PREFACE.len()];
+            vendor.read_exact(&mut preface).await.unwrap();
+            assert_eq!(preface, PREFACE);
+            let (mut stream, mut connection) = (FIRST_WINDOW, FIRST_WINDOW);
+            loop {
+                let mut head = [0; 9];
+                vendor.read_exact(&mut head).await.unwrap();
+                let mut payload = vec![0; usize::try_from(number(&head[..3])).unwrap()];
+                vendor.read_exact(&mut payload).await.unwrap();
+                match head[3] {
+                    4 => {
+                        let window = payload.chunks(6).find(|setting| setting[1] == 4);
+                        stream = window.map_or(stream, |setting| number(&setting[2..]));
+                    }
+                    8 => connection += number(&payload),
+                    // The question's own head: everything about the connection came before it.
+                    1 => return (stream, connection),
+                    _ => {}
+                }
+            }
+        };
+        let unanswered = client.get(format!("http://{address}/")).send();
+        tokio::select! { announced = read => announced, answer = unanswered => panic!("nobody answered: {answer:?}") }
+    }
+
+    #[tokio::test]
+    async fn answers_that_nobody_reads_leave_the_others_on_their_connection_room() {
+        let (stream, connection) = announced().await;
+        let streams = u32::try_from(STREAMS_PER_SHARD).unwrap();
+        assert!(connection / streams >= stream, "{stream} bytes a stream, {connection} for all {streams}");
+    }
 }
