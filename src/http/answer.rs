@@ -34,7 +34,6 @@ impl OpenRequest {
     pub(super) fn without_permit() -> Self {
         let permits = std::sync::Arc::new(tokio::sync::Semaphore::new(1));
         metrics().requests_open.inc();
-        #[expect(clippy::unwrap_used, reason = "a test's own permit")]
         let permit = permits.try_acquire_owned().unwrap();
         Self { _permit: permit }
     }

@@ -118,6 +118,7 @@ impl Stream for EventStream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shutdown::Shutdown;
     use futures_util::StreamExt;
     use tokio::sync::mpsc::{Sender, channel};
 
@@ -135,7 +136,7 @@ mod tests {
         sender.send(single.clone()).await.unwrap();
         let first = stream.next().await.unwrap().unwrap();
         assert_eq!(first.as_ptr(), single.as_ptr());
-        let burst = tokio::spawn(async move {
+        let burst = Shutdown::new().spawn(async move {
             for frame in ["data: b\n\n", "data: c\n\n", "data: d\n\n"] {
                 sender.send(Bytes::from_static(frame.as_bytes())).await.unwrap();
             }
@@ -149,7 +150,7 @@ mod tests {
     async fn a_long_burst_is_cut_and_nothing_is_lost() {
         let (sender, stream) = stream();
         let frame = vec![b'x'; 5_000];
-        let all = tokio::spawn(stream.map(|piece| piece.unwrap().to_vec()).collect::<Vec<_>>());
+        let all = Shutdown::new().spawn(stream.map(|piece| piece.unwrap().to_vec()).collect::<Vec<_>>());
         for _ in 0..20 {
             sender.send(frame.clone().into()).await.unwrap();
         }
@@ -163,7 +164,7 @@ mod tests {
     async fn silence_is_told_each_time_it_lasts_and_only_then() {
         let (sender, mut stream) = stream();
         let started = Instant::now();
-        let talk = tokio::spawn(async move {
+        let talk = Shutdown::new().spawn(async move {
             for pause in [10, 10, 40] {
                 tokio::time::sleep(Duration::from_secs(pause)).await;
                 sender.send(Bytes::from_static(b"x")).await.unwrap();

@@ -125,7 +125,9 @@ mod tests {
     use crate::normalise::Shape;
     use crate::stream::data_frame;
 
-    fn both_ways(data: &[u8], shape: &Shape) -> (Option<(Bytes, AnswerFacts)>, (Vec<u8>, AnswerFacts)) {
+    type Said<T> = (T, AnswerFacts);
+
+    fn both_ways(data: &[u8], shape: &Shape) -> (Option<Said<Bytes>>, Said<Vec<u8>>) {
         let mut facts = AnswerFacts::default();
         // A choice begins with its role, the long way.
         let role = json!({"id": "a", "object": "o", "created": 1, "model": "m", "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": null}]});
