@@ -67,7 +67,7 @@ pub struct ConnectionConfig {
     pub max: usize,
     /// How long a new one may take until the head of its first request is there.
     pub header_read: Duration,
-    /// How long one may stand still afterwards, between requests or with an answer that its client does not read.
+    /// How long one may stand still afterwards: between requests, within a body, or with an answer unread.
     pub idle: Duration,
 }
 

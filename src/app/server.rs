@@ -114,8 +114,10 @@ async fn hold(
     let watched = Arc::clone(&activity);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let turn = Turn::ours(&watched);
+        let request =
+            request.map(|body| Body::new(AwaitedBody { body, activity: Arc::clone(&watched), awaited: false }));
         // A router is always ready.
-        router.clone().call(request.map(Body::new)).map_ok(move |response| response.map(|body| turn.watch(body)))
+        router.clone().call(request).map_ok(move |response| response.map(|body| turn.watch(body)))
     });
     let mut connection = pin!(protocols.serve_connection(TokioIo::new(stream), service));
     let mut look = pin!(sleep(limits.header_read));
@@ -135,7 +137,7 @@ async fn hold(
             }
             () = look.as_mut() => {
                 let before = std::mem::replace(&mut steps, activity.steps.load(Ordering::Relaxed));
-                let still = steps == before && activity.ours.load(Ordering::Relaxed) == 0;
+                let still = steps == before && !activity.waits_for_us();
                 if still && (steps == 0 || ending) {
                     tracing::debug!("a connection that stood still is cut");
                     return;
@@ -154,10 +156,18 @@ async fn hold(
 /// Whether a connection moves. Counted and not timed: a clock read for each frame would cost more than all the rest.
 #[derive(Default)]
 struct Activity {
-    /// Requests begun, frames given to the connection, and answers ended, round and round.
+    /// Requests begun, frames of bodies in either direction, and answers ended, round and round.
     steps: AtomicU32,
-    /// Requests that wait for us, and not for the client.
+    /// Requests that wait for us, …
     ours: AtomicU32,
+    /// … if it is not for their own bodies: these wait for the client.
+    awaited: AtomicU32,
+}
+
+impl Activity {
+    fn waits_for_us(&self) -> bool {
+        self.ours.load(Ordering::Relaxed) > self.awaited.load(Ordering::Relaxed)
+    }
 }
 
 /// Whose turn it is with one request: ours until the answer begins and between its frames, the client's otherwise.
@@ -192,6 +202,57 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         self.set(false);
+    }
+}
+
+/// A request's body that tells whether we wait for its next frame.
+struct AwaitedBody {
+    body: Incoming,
+    activity: Arc<Activity>,
+    awaited: bool,
+}
+
+impl AwaitedBody {
+    fn note(&mut self, awaited: bool) {
+        if awaited && self.awaited {
+            // Asked again, and nothing has come.
+            return;
+        }
+        self.activity.steps.fetch_add(1, Ordering::Relaxed);
+        if awaited {
+            self.activity.awaited.fetch_add(1, Ordering::Relaxed);
+        } else if self.awaited {
+            self.activity.awaited.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.awaited = awaited;
+    }
+}
+
+impl Drop for AwaitedBody {
+    fn drop(&mut self) {
+        self.note(false);
+    }
+}
+
+impl HttpBody for AwaitedBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        self.note(polled.is_pending());
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -76,6 +76,21 @@ async fn a_connection_at_rest_is_closed_and_one_that_waits_for_us_is_not() {
 }
 
 #[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let sum = |body: Bytes| async move { body.len().to_string() };
+    let (address, _settled) = served(Router::new().route("/", axum::routing::post(sum)), 100).await;
+    let asked = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 6\r\n\r\nabc";
+    assert!(rest(client(address, asked).await).await.is_empty());
+    // One that comes slowly is read to its end.
+    let mut slow = client(address, asked).await;
+    for byte in [b"d", b"e", b"f"] {
+        sleep(IDLE / 2).await;
+        slow.write_all(byte).await.unwrap();
+    }
+    until(&mut slow, b"\r\n\r\n6").await;
+}
+
+#[tokio::test]
 async fn an_answer_that_nobody_reads_is_given_up() {
     let (alive, mut dropped) = mpsc::channel::<()>(1);
     let endless = move || {
