@@ -3,9 +3,12 @@
 //! Every endpoint that can reach a vendor answers through here. Nothing of the vendor's head is passed on: its cookies,
 //! limits and addresses concern the town's account, not the resident.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -28,19 +31,23 @@ pub(super) struct OpenRequest {
     _permit: OwnedSemaphorePermit,
 }
 
+#[cfg(test)]
 impl OpenRequest {
     /// One that counts for nothing.
-    #[cfg(test)]
     pub(super) fn without_permit() -> Self {
-        let permits = std::sync::Arc::new(tokio::sync::Semaphore::new(1));
+        let permits = Arc::new(tokio::sync::Semaphore::new(1));
         metrics().requests_open.inc();
         let permit = permits.try_acquire_owned().unwrap();
         Self { _permit: permit }
     }
+}
 
-    /// Opens one request, before its body is read.
-    pub(super) fn open(state: &AppState) -> Result<Self, ApiError> {
-        let permit = state.requests.clone().try_acquire_owned().map_err(|_| ApiError::overloaded())?;
+impl FromRequestParts<AppState> for OpenRequest {
+    type Rejection = ApiError;
+
+    /// Opens one request, before its body is read: those that are being read are bounded too.
+    async fn from_request_parts(_parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let permit = Arc::clone(&state.requests).try_acquire_owned().map_err(|_| ApiError::overloaded())?;
         metrics().requests_open.inc();
         Ok(Self { _permit: permit })
     }

@@ -29,10 +29,11 @@ use crate::pipeline::Entered;
 pub(super) async fn chat_completions(
     state: State<AppState>,
     entered: Entered,
+    open: OpenRequest,
     headers: HeaderMap,
     body: WholeBody,
 ) -> Result<Response, ApiError> {
-    json_endpoint(state, entered, headers, body, Endpoint::Chat).await
+    json_endpoint(state, (entered, open), headers, body, Endpoint::Chat).await
 }
 
 /// Answers a conversation in the shape of OpenAI's Responses.
@@ -53,10 +54,11 @@ pub(super) async fn chat_completions(
 pub(super) async fn responses(
     state: State<AppState>,
     entered: Entered,
+    open: OpenRequest,
     headers: HeaderMap,
     body: WholeBody,
 ) -> Result<Response, ApiError> {
-    json_endpoint(state, entered, headers, body, Endpoint::Responses).await
+    json_endpoint(state, (entered, open), headers, body, Endpoint::Responses).await
 }
 
 /// Vectors of texts, as numbers or base64.
@@ -74,10 +76,11 @@ pub(super) async fn responses(
 pub(super) async fn embeddings(
     state: State<AppState>,
     entered: Entered,
+    open: OpenRequest,
     headers: HeaderMap,
     body: WholeBody,
 ) -> Result<Response, ApiError> {
-    json_endpoint(state, entered, headers, body, Endpoint::Embeddings).await
+    json_endpoint(state, (entered, open), headers, body, Endpoint::Embeddings).await
 }
 
 /// Whether texts are harmful, by category.
@@ -95,20 +98,20 @@ pub(super) async fn embeddings(
 pub(super) async fn moderations(
     state: State<AppState>,
     entered: Entered,
+    open: OpenRequest,
     headers: HeaderMap,
     body: WholeBody,
 ) -> Result<Response, ApiError> {
-    json_endpoint(state, entered, headers, body, Endpoint::Moderations).await
+    json_endpoint(state, (entered, open), headers, body, Endpoint::Moderations).await
 }
 
 async fn json_endpoint(
     State(state): State<AppState>,
-    entered: Entered,
+    (entered, open): (Entered, OpenRequest),
     headers: HeaderMap,
     body: WholeBody,
     endpoint: Endpoint,
 ) -> Result<Response, ApiError> {
-    let open = OpenRequest::open(&state)?;
     let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let WholeBody { bytes, received, room } = body;
     let request = ApiRequest::parse(endpoint, &bytes).map(|request| request.for_client(user_agent));

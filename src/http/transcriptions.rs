@@ -54,10 +54,10 @@ pub struct UploadSettings {
 pub(super) async fn transcriptions(
     State(state): State<AppState>,
     entered: Entered,
+    open: OpenRequest,
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let open = OpenRequest::open(&state)?;
     // A place for the file, and only then the file: disks are smaller than the sum of what everybody might send.
     let place = state.uploads.clone().try_acquire_owned().map_err(|_| ApiError::overloaded())?;
     let form = Multipart::from_request(request, &state).await;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use passerelle::ledger::{
-    ATTEMPTS, Assignment, Charge, Entry, ExportFormat, Ledger, NewKey, Outcome, Record, Rollup, RollupKey, Settlement,
-    StoreError, export, micros,
+    ATTEMPTS, Assignment, Charge, Decision, Entry, ExportFormat, Ledger, NewKey, Outcome, Record, Rollup, RollupKey,
+    Settlement, Stop, StopScope, StoreError, export, micros,
 };
 use passerelle::quota::{Limit, Refusal, Windows};
 use proptest::prelude::*;
@@ -830,6 +830,45 @@ async fn a_revoked_key_is_revoked_for_every_process_at_once_and_for_good() {
         assert!(!ledger.revoke_key(Some(&[9; 32]), "key-9", noon).unwrap(), "there is no such key");
         assert!(!ledger.revoke_key(None, "", noon).unwrap());
         assert_eq!(revoked_at(3), None);
+    })
+    .await;
+}
+
+/// What is remembered may be a moment old; what is held is not.
+#[tokio::test]
+async fn what_is_remembered_of_a_key_lets_nobody_through_after_its_revocation() {
+    each_store(async |store| {
+        let (ledger, beside) = (store.open(), store.open_beside());
+        ledger.add_keys(&[key(1), key(2)]).unwrap();
+        for n in [1, 2] {
+            assert!(ledger.find_recent_key(&[n; 32]).unwrap().unwrap().is_live());
+            question(&n.to_string()).answered(&ledger, 10, CENT).await;
+        }
+        assert!(beside.revoke_key(Some(&[1; 32]), "", at(MORNING)).unwrap());
+        let decision = ledger.reserve(question("1").request()).await.unwrap();
+        assert!(matches!(decision, Decision::Revoked), "{decision:?}");
+        assert!(!ledger.find_recent_key(&[1; 32]).unwrap().unwrap().is_live());
+        question("2").answered(&ledger, 10, CENT).await;
+        assert!(!beside.find_recent_key(&[1; 32]).unwrap().unwrap().is_live());
+        assert_eq!(ledger.gauges().unwrap().open_reservations, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn that_nothing_is_stopped_is_remembered_and_a_stop_never_is() {
+    each_store(async |store| {
+        let (ledger, beside) = (store.open(), store.open_beside());
+        assert!(ledger.recent_stops().unwrap().0.is_empty());
+        let stop =
+            Stop { scope: StopScope::Town, name: String::new(), since: at(MORNING), reason: "budget".to_owned() };
+        assert!(beside.set_stop(&stop, true, "Claire").unwrap());
+        let decision = ledger.reserve(question("rose").request()).await.unwrap();
+        assert!(matches!(decision, Decision::Stopped(_)), "{decision:?}");
+        assert_eq!(ledger.recent_stops().unwrap().0.len(), 1);
+        assert!(beside.set_stop(&stop, false, "Claire").unwrap());
+        assert!(ledger.recent_stops().unwrap().0.is_empty(), "whoever may go on is not kept waiting");
+        question("rose").answered(&ledger, 10, CENT).await;
     })
     .await;
 }
