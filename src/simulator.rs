@@ -48,6 +48,8 @@ use crate::shutdown::Shutdown;
 
 /// Longest answer that can be asked for, in tokens.
 const MAX_OUTPUT_TOKENS: u32 = 100_000;
+/// Tokens in one piece where nothing else is asked for: a load test of short answers measures no writing of pieces.
+const TOKENS_AT_ONCE: u32 = 64;
 /// Widest spread of a latency.
 const MAX_SIGMA: f64 = 3.0;
 
@@ -92,6 +94,9 @@ pub struct SimulatorSettings {
     pub hang_rate: f64,
     /// Shortest and longest visible answer, in tokens.
     pub output_tokens: (u32, u32),
+    /// Most tokens of a stream handed over as one piece where there is nothing to wait for between them; vendors send
+    /// each in a piece of its own.
+    pub tokens_at_once: u32,
     /// Mistral: whether its 422 comes in turn in each of the three shapes that were seen, or always in today's.
     pub varied_refusals: bool,
     /// Whether it remembers each call, for matching a ledger with it one by one. Memory grows with every call.
@@ -118,6 +123,7 @@ impl SimulatorSettings {
             error_rate: 0.0,
             hang_rate: 0.0,
             output_tokens,
+            tokens_at_once: TOKENS_AT_ONCE,
             varied_refusals: false,
             record_calls: false,
             catalogue: None,
@@ -145,6 +151,9 @@ impl SimulatorSettings {
         }
         if self.error_rate + self.hang_rate > 1.0 {
             return Err("error rate and hang rate together must not pass 1".to_owned());
+        }
+        if self.tokens_at_once == 0 {
+            return Err("tokens at once: must be at least 1".to_owned());
         }
         let (shortest, longest) = self.output_tokens;
         if shortest == 0 || shortest > longest || longest > MAX_OUTPUT_TOKENS {

@@ -33,6 +33,15 @@ pub(super) struct Simulate {
     /// Median wait between tokens, in milliseconds.
     #[arg(long)]
     inter_token_ms: Option<f64>,
+    /// Spread of both waits: the standard deviation of their logarithm; 0 makes every wait the median.
+    #[arg(long)]
+    sigma: Option<f64>,
+    /// Length of every answer, in tokens, where the call's limit allows it.
+    #[arg(long, value_name = "N")]
+    output_tokens: Option<u32>,
+    /// Most tokens of a stream in one piece where there is no wait between them; vendors send one.
+    #[arg(long, value_name = "N")]
+    tokens_at_once: Option<u32>,
     /// Share of calls that fail (500, 503 or 429).
     #[arg(long, default_value_t = 0.0)]
     error_rate: f64,
@@ -81,6 +90,16 @@ impl Simulate {
         }
         if let Some(median) = self.inter_token_ms {
             settings.inter_token.median = median;
+        }
+        if let Some(sigma) = self.sigma {
+            settings.first_token.sigma = sigma;
+            settings.inter_token.sigma = sigma;
+        }
+        if let Some(tokens) = self.output_tokens {
+            settings.output_tokens = (tokens, tokens);
+        }
+        if let Some(tokens) = self.tokens_at_once {
+            settings.tokens_at_once = tokens;
         }
         settings.disagreements.clone_from(&self.disagree);
         if let Some(file) = &self.catalogue {

@@ -18,9 +18,6 @@ use super::books::Tokens;
 use super::figures::Billing;
 use super::server::Vendor;
 
-/// Most steps handed over at once where there is nothing to wait for.
-const BURST: usize = 64;
-
 /// What writes the frames of an answer.
 pub(super) trait Frames {
     /// Writes the frames of one step: at the first step the openings, then a token of each unfinished choice, then
@@ -136,7 +133,7 @@ impl Generation {
     /// Waits for the next token and generates it, with those that come without a wait of their own.
     async fn advance<F: Frames>(&mut self, framer: &mut F, out: &mut String) {
         self.pause().await;
-        for _ in 0..BURST {
+        for _ in 0..self.meter.vendor.settings.tokens_at_once {
             let last = self.step + 1 >= self.steps;
             framer.step(&self.answer, self.step, last, out);
             if self.meter.by_token {

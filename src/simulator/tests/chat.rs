@@ -1,5 +1,6 @@
 //! Plain chat: shapes, sums, failures and the books.
 
+use futures_util::StreamExt as _;
 use providers::catalogue::{MISTRAL_TOML, OPENAI_TOML, ProviderCatalogue};
 
 use super::*;
@@ -26,6 +27,21 @@ fn settings_that_make_no_sense_are_refused() {
         SimulatorSettings { inter_token: LogNormalMillis { median: 1.0, sigma: -1.0 }, ..good },
     ];
     assert!(bad.iter().all(|settings| settings.check().is_err()));
+}
+
+#[tokio::test]
+async fn a_stream_without_waits_comes_in_pieces_of_as_many_tokens_as_asked() {
+    let mut pieces = Vec::new();
+    for tokens_at_once in [1, 64] {
+        let settings = SimulatorSettings { tokens_at_once, output_tokens: (50, 50), ..fast(Dialect::Openai) };
+        let (router, _) = simulated(settings);
+        let body = with(question(Dialect::Openai), json!({"stream": true, "reasoning_effort": "none"}));
+        let request = Request::post("/v1/chat/completions").header("authorization", "Bearer sk-x");
+        let response = router.oneshot(request.body(Body::from(body.to_string())).unwrap()).await.unwrap();
+        pieces.push(response.into_body().into_data_stream().count().await);
+    }
+    assert!(pieces[0] >= 50, "{pieces:?}");
+    assert_eq!(pieces[1], 1);
 }
 
 #[tokio::test]
