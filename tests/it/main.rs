@@ -19,6 +19,7 @@ mod disconnect;
 mod endpoints;
 mod failures;
 mod ledger_contract;
+mod load_bench;
 mod money;
 mod peers;
 mod prices;
