@@ -25,6 +25,11 @@ impl Spread {
         let median = if figures.len() % 2 == 1 { upper } else { f64::midpoint(*figures.get(middle - 1)?, upper) };
         Some(Self { median, min, max })
     }
+
+    /// The same in another unit.
+    pub(crate) fn scaled(self, factor: f64) -> Self {
+        Self { median: self.median * factor, min: self.min * factor, max: self.max * factor }
+    }
 }
 
 /// Processor time of a process and its ended threads, in seconds, from the text of `/proc/PID/stat`: utime + stime.
@@ -62,4 +67,11 @@ pub(crate) fn open_files(limits: &str) -> Option<(u64, u64)> {
 /// When request number `index` of a fixed rate is meant to start, in seconds from the first.
 pub(crate) fn intended_start(index: u64, per_second: u32) -> f64 {
     index as f64 / f64::from(per_second)
+}
+
+/// Whether times and throughput of a closed loop can both be true: each of its connections is always waiting for an answer,
+/// so their number is the throughput times the mean wait (Little's law). A third is left for the edges of a short run.
+pub(crate) fn times_fit(connections: u32, per_second: f64, mean_millis: f64) -> bool {
+    let waiting = per_second * mean_millis / 1000.0;
+    (0.67..=1.5).contains(&(waiting / f64::from(connections)))
 }

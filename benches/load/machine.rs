@@ -25,6 +25,8 @@ pub(crate) struct Machine {
     kernel: String,
     cores: usize,
     open_files: Option<(u64, u64)>,
+    /// Programs that wanted to run in the minute before, on average: what else the machine was doing.
+    pub(crate) load_before: f64,
     /// In megabytes.
     pub(crate) binary_megabytes: f64,
 }
@@ -36,6 +38,8 @@ impl Machine {
     /// A program that cannot be asked for its version.
     pub(crate) fn read(passerelle: &Path, nginx: &Path) -> Result<Self> {
         let git = |arguments: &[&str]| output(Command::new("git").args(arguments));
+        let load = fs::read_to_string("/proc/loadavg")?;
+        let load_before = load.split_whitespace().next().context("/proc/loadavg is empty")?.parse()?;
         let rustc = option_env!("RUSTC").unwrap_or("rustc");
         Ok(Self {
             date: jiff::Timestamp::now().strftime("%Y-%m-%dT%H%M%SZ").to_string(),
@@ -47,6 +51,7 @@ impl Machine {
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
             cores: available_parallelism()?.get(),
             open_files: figures::open_files(&fs::read_to_string("/proc/self/limits")?),
+            load_before,
             binary_megabytes: fs::metadata(passerelle)?.len() as f64 / 1e6,
         })
     }

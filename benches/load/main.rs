@@ -40,6 +40,9 @@ use stage::Programs;
 use steps::Results;
 use targets::Row;
 
+/// Load average up to which a machine counts as having nothing else to do.
+const QUIET: f64 = 0.5;
+
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     if arguments.only.contains(&Step::Soak) && arguments.only.len() == 1 {
@@ -62,6 +65,12 @@ fn main() -> Result<ExitCode> {
     let results = results?;
     let rows = targets::rows(&results, machine.binary_megabytes);
     show(&rows, &results);
+    if machine.load_before > QUIET {
+        println!(
+            "load average before the run: {}. Other work shared the machine: compare ratios only",
+            machine.load_before
+        );
+    }
     let settings = json!({
         "runs": arguments.runs(), "seconds": arguments.seconds(), "quick": arguments.quick, "streams": arguments.streams(),
         "soak": arguments.soak, "tokens": steps::TOKENS,

@@ -6,10 +6,11 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 use serde::Serialize;
 
 use crate::driver::{Seen, drive};
+use crate::figures::times_fit;
 use crate::schedule::Schedule;
 use crate::stage::{Arm, Stage};
 
@@ -50,7 +51,7 @@ pub(crate) struct Point {
     pub(crate) first_text_p99: Option<f64>,
     /// Events of a stream, on average.
     pub(crate) events: Option<f64>,
-    /// Of the proxy, per answer or stream.
+    /// Of the proxy, per answer or stream; none where it took too little to be told.
     pub(crate) cpu: Option<f64>,
     /// Of the proxy, per event of a stream.
     pub(crate) cpu_per_event: Option<f64>,
@@ -61,6 +62,9 @@ pub(crate) struct Point {
     /// Answers that did not come, or not whole, by their reason.
     pub(crate) failures: BTreeMap<String, u64>,
 }
+
+/// Least processor time that is told, in seconds: the kernel counts it in hundredths, so less is off by more than a tenth.
+const LEAST_CPU: f64 = 0.1;
 
 /// What is read at the beginning of the measured time and at its end.
 struct Reading {
@@ -109,7 +113,19 @@ pub(crate) fn measure(stage: &Stage, arm: Arm, load: &Load, run: u32) -> Result<
         driver.join().map_err(|_| anyhow!("the driver panicked"))??;
         watched
     })?;
-    Ok(point(&seen, arm, load, run, (&from, &to, resident)))
+    let point = point(&seen, arm, load, run, (&from, &to, resident));
+    if load.per_second.is_none() && point.failures.is_empty() {
+        let mean = seen.kept_so_far().whole.mean_millis().unwrap_or_default();
+        ensure!(
+            times_fit(load.connections, point.per_second, mean),
+            "{} on {}: {:.0} answers a second over {} connections cannot take {mean:.4} ms each: the bench is wrong",
+            load.step,
+            arm.name(),
+            point.per_second,
+            load.connections
+        );
+    }
+    Ok(point)
 }
 
 fn point(seen: &Arc<Seen>, arm: Arm, load: &Load, run: u32, read: (&Reading, &Reading, Option<f64>)) -> Point {
@@ -125,7 +141,7 @@ fn point(seen: &Arc<Seen>, arm: Arm, load: &Load, run: u32, read: (&Reading, &Re
         _ => (to.answers - from.answers) as f64,
     };
     let used = to.cpu.zip(from.cpu).map(|(to, from)| to - from);
-    let cpu = used.filter(|_| answers > 0.0).map(|used| used * 1e6 / answers);
+    let cpu = used.filter(|used| *used >= LEAST_CPU && answers > 0.0).map(|used| used * 1e6 / answers);
     Point {
         run,
         step: load.step,
