@@ -96,11 +96,10 @@ fn show(ledgers: &[Books], figures: &[Figures]) {
     println!();
     for figure in figures {
         print!("{:<46}", format!("{}, {}", figure.what, figure.unit));
-        let few = figure.median(0);
         for index in 0..ledgers.len() {
             let (low, high) = figure.extremes(index);
             let median = figure.median(index);
-            print!("{:>36}", format!("{median:.1} ({low:.1} to {high:.1}) × {:.2}", median / few));
+            print!("{:>36}", format!("{median:.1} ({low:.1} to {high:.1}) × {:.2}", figure.ratio(index)));
         }
         println!();
     }

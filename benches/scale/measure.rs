@@ -21,8 +21,6 @@ const LOTS: u64 = 60;
 /// Questions about one's own use that are one figure.
 const USAGES: u64 = 2_000;
 const REPORTS: u32 = 5;
-/// Longest file that is read before the first round, in bytes.
-const WARMED: u64 = 4_000_000_000;
 
 /// One measure on every ledger: a value a round, by ledger.
 pub(crate) struct Figures {
@@ -47,6 +45,14 @@ impl Figures {
         values[values.len() / 2]
     }
 
+    /// The median over the rounds of the ratio to the first ledger in the same round.
+    pub(crate) fn ratio(&self, ledger: usize) -> f64 {
+        let mut ratios: Vec<f64> =
+            self.values[ledger].iter().zip(&self.values[0]).map(|(one, few)| one / few).collect();
+        ratios.sort_unstable_by(f64::total_cmp);
+        ratios[ratios.len() / 2]
+    }
+
     pub(crate) fn extremes(&self, ledger: usize) -> (f64, f64) {
         let values = self.sorted(ledger);
         (values[0], values[values.len() - 1])
@@ -60,18 +66,26 @@ pub(crate) async fn all(ledgers: &[Books], folders: &[PathBuf], rounds: usize) -
     let mut cold = Figures::new("the same, file not in memory", "ms", count);
     let mut lookups = Figures::new("key lookup", "µs", count);
     let mut admissions = Figures::new("lookup, hold and settle, 64 at once", "µs a call", count);
+    let mut processor = Figures::new("the same, time of the processor", "µs a call", count);
     let mut usages = Figures::new("/v1/usage", "µs", count);
     let mut reports = Figures::new("report of the month", "ms", count);
     let mut changes = Figures::new("changes of the terms", "ms", count);
     let bar = ProgressBar::new(rounds as u64 * 2);
     bar.set_style(ProgressStyle::with_template("measuring {bar:40} {pos} of {len}").unwrap());
-    folders.iter().for_each(|folder| warm(&folder.join("ledger.sqlite")));
+    for folder in folders {
+        forget(&folder.join("ledger.sqlite"));
+    }
     let gateways: Vec<Gateway> = folders.iter().map(|folder| Gateway::open(folder)).collect();
+    for (gateway, books) in gateways.iter().zip(ledgers) {
+        warm(gateway, books.residents);
+    }
     for round in 0..rounds as u64 {
         for (index, (gateway, books)) in gateways.iter().zip(ledgers).enumerate() {
             let draw = |number: u64| mixed(round << 32 | number) % books.residents;
             lookups.values[index].push(lookup(gateway, &draw));
+            let before = processor_nanos();
             admissions.values[index].push(admission(gateway, &draw, round).await);
+            processor.values[index].push((processor_nanos() - before) as f64 / 1e3 / (LOTS * AT_ONCE) as f64);
             usages.values[index].push(usage(gateway, &draw).await);
             reports.values[index].push(month(gateway));
             changes.values[index].push(changed(gateway));
@@ -91,16 +105,18 @@ pub(crate) async fn all(ledgers: &[Books], folders: &[PathBuf], rounds: usize) -
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let measured = [starts, cold, lookups, admissions, usages, reports, changes];
+    let measured = [starts, cold, lookups, admissions, processor, usages, reports, changes];
     measured.into_iter().filter(|figures| figures.values.iter().all(|values| !values.is_empty())).collect()
 }
 
-/// Reads the file once, unless it is of millions of entries: keys and counters are in memory wherever a town's questions
-/// are answered, and a figure of the disk would say nothing of the ledger.
-fn warm(file: &Path) {
-    let mut file = std::fs::File::open(file).unwrap();
-    if file.metadata().unwrap().len() < WARMED {
-        std::io::copy(&mut file, &mut std::io::sink()).unwrap();
+/// Asks for each resident once: keys and counters are in memory wherever a town's questions are answered, and a figure of
+/// the disk would say nothing of the ledger. Not by reading the file from end to end: what Linux then keeps are pages of up
+/// to two megabytes, and a write of four kilobytes into one of those costs ten times as much.
+fn warm(gateway: &Gateway, residents: u64) {
+    let windows = gateway.calendar.windows(NOW.parse().unwrap());
+    for number in 0..residents {
+        let who = gateway.directory.authenticate(&key(number)).unwrap();
+        gateway.ledger.resident_use(who.resident(), &windows).unwrap();
     }
 }
 
@@ -109,6 +125,14 @@ fn forget(file: &Path) -> bool {
     let of = format!("if={}", file.display());
     let asked = Command::new("dd").args([&of, "iflag=nocache", "count=0"]).stderr(Stdio::null()).status();
     asked.is_ok_and(|status| status.success())
+}
+
+/// What this process's threads have used of the processors, the system's work for them included, in nanoseconds: unlike
+/// the clock it does not count what others do beside.
+fn processor_nanos() -> u64 {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let of = |task: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(task.unwrap().path().join("schedstat"));
+    tasks.map(|task| of(task).unwrap().split(' ').next().unwrap().parse::<u64>().unwrap()).sum()
 }
 
 /// Microseconds of one lookup of a key.

@@ -60,6 +60,9 @@ const READERS: usize = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Pages in the WAL before it is copied into the database, 16 MB: a page that many commits touch is copied once.
 const CHECKPOINT_PAGES: u32 = 4_000;
+/// Longest write-ahead log that stays on the disk once everybody has read past it, in bytes. It is a few megabytes; under
+/// a long reading (an export, a verification) it grows with every call, and without a limit it would keep that size.
+const LONGEST_LOG: i64 = 64 << 20;
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/sqlite/0001_ledger.sql"),
     include_str!("migrations/sqlite/0002_control.sql"),
@@ -158,6 +161,7 @@ fn open_file(path: &Path, more: OpenFlags) -> Result<Connection, StoreError> {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update_and_check(None, "journal_size_limit", LONGEST_LOG, |_| Ok(()))?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(connection)
     };

@@ -101,3 +101,29 @@ async fn a_plan_changed_between_two_starts_counts_what_was_used_before() {
     assert_eq!(plan(4).refused(&ledger).await.used, 4 * CENT, "larger: only what was added");
     assert_sound(&ledger);
 }
+
+#[tokio::test]
+async fn a_long_reading_lets_the_log_grow_and_its_end_gives_the_disk_back() {
+    const LIMIT: u64 = 64 << 20;
+    let store = Store::each().remove(0);
+    let ledger = store.open();
+    question("rose").answered(&ledger, 300, CENT).await;
+    let Store::Sqlite(folder) = &store;
+    let log = || std::fs::metadata(folder.ledger().with_extension("db-wal")).unwrap().len();
+
+    let reader = rusqlite::Connection::open(folder.ledger()).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM entries").unwrap();
+    let mut calls = 0;
+    while log() <= LIMIT + LIMIT / 8 {
+        question("rose").answered(&ledger, 300, CENT).await;
+        calls += 1;
+        assert!(calls < 20_000, "the log has {} bytes", log());
+    }
+    reader.execute_batch("COMMIT").unwrap();
+    // One commit brings the log into the file, the next begins it anew.
+    for _ in 0..4 {
+        question("rose").answered(&ledger, 300, CENT).await;
+    }
+    assert!(log() <= LIMIT, "{} bytes stay", log());
+    assert_sound(&ledger);
+}
