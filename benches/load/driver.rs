@@ -156,6 +156,8 @@ impl Worker {
         let mut failures = 0;
         while failures < MOST_FAILURES {
             let Some(start) = self.next_start().await else { return };
+            // Before connecting: what opens a connection while everything warms up is not measured.
+            let is_measured = self.seen.is_measured.load(Ordering::Relaxed);
             let mut open = match connection.take() {
                 Some(open) => open,
                 None => match connect(self.address).await {
@@ -167,7 +169,7 @@ impl Worker {
                     }
                 },
             };
-            let asked = tokio::time::timeout(DEADLINE, self.ask(&mut open, start)).await;
+            let asked = tokio::time::timeout(DEADLINE, self.ask(&mut open, start, is_measured)).await;
             match asked.unwrap_or_else(|_| Err(anyhow::anyhow!("no whole answer within a minute"))) {
                 Ok(()) => connection = Some(open),
                 Err(error) => {
@@ -187,8 +189,7 @@ impl Worker {
         }
     }
 
-    async fn ask(&self, open: &mut SendRequest<Full<Bytes>>, start: Instant) -> Result<()> {
-        let is_measured = self.seen.is_measured.load(Ordering::Relaxed);
+    async fn ask(&self, open: &mut SendRequest<Full<Bytes>>, start: Instant, is_measured: bool) -> Result<()> {
         open.ready().await?;
         let response = open.send_request(self.request.clone()).await?;
         let status = response.status();
