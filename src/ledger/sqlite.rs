@@ -59,8 +59,11 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest write-ahead log that stays on the disk once everybody has read past it, in bytes. It is a few megabytes; under
 /// a long reading (an export, a verification) it grows with every call, and without a limit it would keep that size.
 const LONGEST_LOG: i64 = 64 << 20;
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/sqlite/0001_ledger.sql"), include_str!("migrations/sqlite/0002_control.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/sqlite/0001_ledger.sql"),
+    include_str!("migrations/sqlite/0002_control.sql"),
+    include_str!("migrations/sqlite/0003_counters.sql"),
+];
 
 /// A SQLite ledger, cheap to clone.
 #[derive(Clone, Debug)]
