@@ -67,6 +67,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/sqlite/0001_ledger.sql"),
     include_str!("migrations/sqlite/0002_control.sql"),
     include_str!("migrations/sqlite/0003_thin.sql"),
+    include_str!("migrations/sqlite/0004_counters.sql"),
 ];
 
 /// A SQLite ledger, cheap to clone.
