@@ -37,7 +37,7 @@ impl InvalidRequest {
 }
 
 /// Largest number of choices that may be asked for at once (OpenAI's own limit).
-const MAX_CHOICES: u64 = 128;
+pub(crate) const MAX_CHOICES: u64 = 128;
 
 /// Fields that only Mistral's own clients send. Mistral sends tool calls whole, and these clients take every fragment
 /// for a call.

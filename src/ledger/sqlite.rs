@@ -319,15 +319,10 @@ impl SqliteStore {
     }
 
     pub(super) fn recent_stops(&self) -> Result<Stops, StoreError> {
-        let mut stops = Stops::default();
-        if let Some(recent) = &self.recent {
-            recent.nothing_stopped(|| {
-                stops = self.stops()?;
-                Ok(stops.0.is_empty())
-            })?;
-            return Ok(stops);
+        match &self.recent {
+            Some(recent) => recent.stops(|| self.stops()),
+            None => self.stops(),
         }
-        self.stops()
     }
 
     pub(super) fn set_stop(&self, stop: &Stop, stopped: bool, actor: &str) -> Result<bool, StoreError> {

@@ -264,3 +264,58 @@ async fn drain(pipeline: &Pipeline, open: &mut Open, mut stream: AnswerStream) -
     metrics().drains.with_label_values(&[label]).inc();
     (stream, pumped)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(text: &'static str) -> Bytes {
+        Bytes::from_static(text.as_bytes())
+    }
+
+    #[tokio::test]
+    async fn a_burst_leaves_as_one_and_a_single_frame_as_it_came() {
+        let (frames, mut body) = mpsc::channel(4);
+        let deadline = Instant::now() + std::time::Duration::from_secs(60);
+        let mut burst = Burst::default();
+        assert!(burst.leaves(deadline, &frames).await, "nothing leaves at once");
+        let single = frame("data: a\n\n");
+        burst.push(single.clone());
+        assert!(burst.leaves(deadline, &frames).await);
+        assert_eq!(body.recv().await.unwrap().as_ptr(), single.as_ptr(), "no copy");
+        for text in ["data: b\n\n", "", "data: c\n\n"] {
+            burst.push(frame(text));
+        }
+        assert!(burst.has_room() && burst.leaves(deadline, &frames).await);
+        assert_eq!(body.recv().await.unwrap(), "data: b\n\ndata: c\n\n");
+        assert!(body.is_empty() && burst.frames.is_empty() && burst.bytes == 0);
+        burst.push(vec![b'x'; BURST_BYTES].into());
+        assert!(!burst.has_room(), "a long burst does not wait for more");
+        drop(body);
+        assert!(!burst.leaves(deadline, &frames).await, "the client has left");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_nothing_is_given_up_at_the_deadline() {
+        let (frames, _body) = mpsc::channel(1);
+        let deadline = Instant::now() + std::time::Duration::from_secs(60);
+        assert!(hand_over(deadline, &frames, frame("a")).await);
+        assert!(!hand_over(deadline, &frames, frame("b")).await);
+        assert!(Instant::now() >= deadline);
+    }
+
+    #[tokio::test]
+    async fn whoever_steps_back_lets_the_others_go_first() {
+        let (said, mut heard) = mpsc::unbounded_channel();
+        let other = said.clone();
+        let tasks = crate::shutdown::Shutdown::new();
+        let first = tasks.spawn(async move {
+            step_back().await;
+            said.send("first, after a step back").unwrap();
+        });
+        let second = tasks.spawn(async move { other.send("second").unwrap() });
+        first.await.unwrap();
+        second.await.unwrap();
+        assert_eq!((heard.recv().await, heard.recv().await), (Some("second"), Some("first, after a step back")));
+    }
+}

@@ -178,6 +178,10 @@ fn reason_in_words(reason: &str) -> &str {
         "request_too_large" => "the request has too many bytes",
         "store_unavailable" => "the ledger could not be written",
         "upstream_unavailable" => "no vendor could be called",
+        "stopped" => "the town had stopped the service, the vendor or the plan",
+        "revoked" => "the key was revoked while the question came in",
+        "outside_region" => "no host of the model is where the plan requires it",
+        "unpriced" => "the model has no price in force",
         "shutting_down" => "the gateway was stopping",
         other => other,
     }

@@ -250,6 +250,51 @@ const RECORDS: &[Failure] = &[
     ),
 ];
 
+/// Memory, waiting times, and stores that others share. What is missing is not of one process (62, 65), or shows only over
+/// many requests (56: the step `soak` of the bench of load).
+const RUNNING: &[Failure] = &[
+    (
+        57,
+        "something kept for each piece of a stream",
+        "providers/src/stream/tests.rs::a_forwarded_frame_is_a_piece_of_what_arrived_and_no_copy",
+    ),
+    (
+        58,
+        "a first word held back until thinking ends",
+        "tests/it/chat.rs::an_answer_begins_while_its_vendor_still_thinks",
+    ),
+    (
+        59,
+        "a stream gathered before it is passed on",
+        "tests/it/endpoints.rs::the_first_byte_leaves_before_the_last_has_arrived",
+    ),
+    (
+        60,
+        "long requests end by a deadline meant for short ones",
+        "tests/it/endpoints.rs::photographs_in_hand_are_bounded_and_leave_room_for_questions",
+    ),
+    (
+        61,
+        "a list that grows with whoever asks",
+        "src/quota/rate.rs::busy_residents_are_not_looked_through_at_every_request_and_those_at_rest_are_forgotten",
+    ),
+    (
+        63,
+        "an outage of the store answered as a wrong key",
+        "tests/it/store_trouble.rs::a_file_spoilt_under_a_running_gateway_calls_nobody_and_a_good_copy_loses_nothing",
+    ),
+    (
+        64,
+        "calls in flight counted wrong after a crash",
+        "tests/it/process.rs::kills_under_load_lose_nothing_and_hold_nothing_for_ever",
+    ),
+    (
+        72,
+        "a series for every name that somebody types",
+        "tests/it/quota.rs::names_that_nobody_knows_leave_no_series_in_the_metrics",
+    ),
+];
+
 /// The calendar, the currency, what public bodies ask for.
 const CALENDAR: &[Failure] = &[
     (
@@ -272,13 +317,13 @@ const CALENDAR: &[Failure] = &[
 ];
 
 fn all() -> impl Iterator<Item = &'static Failure> {
-    [LIMITS, STREAMS, PRICES, RECORDS, CALENDAR].into_iter().flatten()
+    [LIMITS, STREAMS, PRICES, RECORDS, RUNNING, CALENDAR].into_iter().flatten()
 }
 
 #[test]
 fn each_failure_of_a_peer_has_a_test_that_exists() {
     let numbers: Vec<u32> = all().map(|(number, ..)| *number).collect();
-    assert_eq!(numbers, (1..=55).chain(74..=78).collect::<Vec<_>>(), "every failure, once");
+    assert_eq!(numbers, (1..=55).chain(57..=61).chain([63, 64, 72]).chain(74..=78).collect::<Vec<_>>(), "each, once");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for (number, what, test) in all() {
         let (file, name) = test.split_once("::").unwrap();

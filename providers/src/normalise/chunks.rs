@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::calls::{CallCollector, CallNumbers};
 use super::{PrefixStripper, Shape, client_usage, finish_reason, flatten, reasoning_beside, service_tier};
+use crate::chat::MAX_CHOICES;
 use crate::error::{ErrorKind, ProviderError};
 use crate::stream::{AnswerFacts, Decoded, failure_in};
 use crate::usage::ReportedUsage;
@@ -102,6 +103,10 @@ impl ChunkTranslator {
         sink: &mut dyn FnMut(Value),
     ) -> Result<(), ProviderError> {
         let index = choice.get("index").and_then(Value::as_u64).unwrap_or(0);
+        if index >= MAX_CHOICES {
+            // Each takes memory until the stream ends, and nobody can have asked for so many.
+            return Err(ProviderError::new(ErrorKind::Protocol, "The vendor's answer has too many choices."));
+        }
         let delta = choice.get("delta").unwrap_or(&Value::Null);
         let reason = choice.get("finish_reason").and_then(Value::as_str);
         let mut deltas: Vec<Value> = Vec::new();
@@ -189,4 +194,20 @@ fn call_delta(mut call: Value, functions: bool) -> Option<Value> {
     let first = call.get("index").and_then(Value::as_u64) == Some(0);
     let function = call.get_mut("function").map(Value::take).filter(|_| first)?;
     Some(Value::Object(Map::from_iter([("function_call".to_owned(), function)])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vendor_that_numbers_its_choices_without_end_is_not_followed() {
+        let mut translator = ChunkTranslator::new(Shape::default());
+        let mut say = |index: u64| {
+            let choice = json!({"index": index, "delta": {"content": "a"}, "finish_reason": null});
+            translator.translate(&json!({"choices": [choice]}), &mut AnswerFacts::default(), &mut drop)
+        };
+        assert!(say(MAX_CHOICES - 1).is_ok());
+        assert_eq!(say(MAX_CHOICES).unwrap_err().kind, ErrorKind::Protocol);
+    }
 }

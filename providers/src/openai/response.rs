@@ -241,7 +241,7 @@ fn is_there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D
 }
 
 impl Whole<'_> {
-    /// The same as [`is_in_shape`] for what was read so.
+    /// Whether an OpenAI client can take it as it is.
     fn is_in_shape(&self) -> bool {
         let complete = |choice: &WholeChoice<'_>| {
             choice.message.refusal && choice.logprobs && FINISH_REASONS.contains(&&*choice.finish_reason.0)
@@ -274,23 +274,8 @@ pub(crate) fn chat_answer(body: &Bytes, shape: &Shape) -> Result<(Bytes, AnswerF
         return Ok((body.clone(), answer.facts()));
     }
     let answer: Value = serde_json::from_slice(body).map_err(|_| unreadable())?;
-    if is_in_shape(&answer) {
-        return Ok((body.clone(), facts_of(&answer)?));
-    }
     let (out, facts) = whole(&answer, shape)?;
     Ok((out.to_string().into(), facts))
-}
-
-fn is_in_shape(answer: &Value) -> bool {
-    answer.get("choices").and_then(Value::as_array).into_iter().flatten().all(|choice| {
-        let message = choice.get("message");
-        let has_list = message.is_some_and(|message| message.get("content").is_some_and(Value::is_array));
-        let complete =
-            message.is_some_and(|message| message.get("refusal").is_some()) && choice.get("logprobs").is_some();
-        let reason = choice.get("finish_reason").and_then(Value::as_str);
-        let known = reason.is_some_and(|reason| FINISH_REASONS.contains(&reason));
-        !has_list && complete && known
-    }) && !has_null_details(answer.get("usage"))
 }
 
 /// Whether a usage has details that are null, where OpenAI's clients want an object or nothing.
@@ -340,7 +325,7 @@ mod tests {
         });
         let bytes = Bytes::from(answer.to_string());
         let read = serde_json::from_slice::<Whole<'_>>(&bytes).unwrap();
-        assert!(read.is_in_shape() && is_in_shape(&answer));
+        assert!(read.is_in_shape());
         assert_eq!(read.facts(), facts_of(&answer).unwrap());
         let (given, _) = chat_answer(&bytes, &Shape::default()).unwrap();
         assert_eq!(given.as_ptr(), bytes.as_ptr(), "no copy");
@@ -361,6 +346,6 @@ mod tests {
         let mut bare = answer.clone();
         bare["choices"][0].as_object_mut().unwrap().remove("logprobs");
         let text = bare.to_string();
-        assert!(!serde_json::from_str::<Whole<'_>>(&text).unwrap().is_in_shape() && !is_in_shape(&bare));
+        assert!(!serde_json::from_str::<Whole<'_>>(&text).unwrap().is_in_shape());
     }
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::ledger::{Entry, ReservationRequest, TOWN, Totals, bounded, record};
+use crate::ledger::{Entry, ReservationRequest, TOWN, Totals, bounded, micros, record};
 use crate::quota::{Limit, Refusal, Window};
 
 /// Counters in memory before they are forgotten and loaded again by key.
@@ -96,8 +96,9 @@ pub(super) struct Holding {
 }
 
 impl Holding {
-    /// The hold of a request that was let in; it has a row once it is written.
-    pub(super) fn of(request: &ReservationRequest, expires_at: i64) -> Self {
+    /// The hold that a request asks for; it has a row once it is written.
+    pub(super) fn of(request: &ReservationRequest) -> Self {
+        let lease = i64::try_from(request.lease.as_micros()).unwrap_or(i64::MAX);
         Self {
             number: 0,
             resident: request.entry.resident.clone(),
@@ -106,7 +107,7 @@ impl Holding {
             year: request.windows.year.label.clone(),
             tokens: bounded(request.ceiling.tokens),
             euro_nanos: request.ceiling.euro_nanos,
-            expires_at,
+            expires_at: micros(request.now).saturating_add(lease),
         }
     }
 
@@ -156,10 +157,9 @@ impl Accounts {
         &mut self,
         connection: &Connection,
         request: &ReservationRequest,
+        holding: &Holding,
     ) -> rusqlite::Result<Result<u64, Refusal>> {
-        let resident = &*request.entry.resident;
-        let amount =
-            Totals { questions: 1, tokens: bounded(request.ceiling.tokens), euro_nanos: request.ceiling.euro_nanos };
+        let (resident, amount) = (&*holding.resident, holding.totals());
         let windows = &request.windows;
         let (allowance, envelope) = (&request.allowance, &request.envelope);
         let euros = |totals: &Totals| totals.euro_nanos;

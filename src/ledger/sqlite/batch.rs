@@ -110,12 +110,11 @@ impl<'a> Batch<'a> {
         if self.memory.accounts.is_open(&request.entry.id) {
             return Ok(Reserved::Twin);
         }
-        let left = match self.memory.accounts.check(self.transaction, request)? {
+        let mut holding = Holding::of(request);
+        let left = match self.memory.accounts.check(self.transaction, request, &holding)? {
             Ok(left) => left,
             Err(refusal) => return Ok(Reserved::Refused(refusal)),
         };
-        let lease = i64::try_from(request.lease.as_micros()).unwrap_or(i64::MAX);
-        let mut holding = Holding::of(request, micros(request.now).saturating_add(lease));
         holding.number = self
             .transaction
             .prepare_cached(

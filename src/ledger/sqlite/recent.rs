@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::ledger::KeyRecord;
+use crate::ledger::{KeyRecord, Stops};
 
 /// Keys remembered, those asked with since the last write of others; more are forgotten all at once.
 const MOST_KEYS: usize = 20_000;
@@ -82,21 +82,22 @@ impl Recent {
         Ok(Some(found))
     }
 
-    /// Whether nothing was stopped lately, or what `read` finds; only "nothing" is remembered.
-    pub(super) fn nothing_stopped<E>(&self, read: impl FnOnce() -> Result<bool, E>) -> Result<bool, E> {
+    /// What is stopped: nothing, if so it was lately, or what `read` finds. Only "nothing" is remembered.
+    pub(super) fn stops<E>(&self, read: impl FnOnce() -> Result<Stops, E>) -> Result<Stops, E> {
         let generation = self.generation.now();
         if self.with(generation, |seen| seen.nothing_stopped) {
-            return Ok(true);
+            return Ok(Stops::default());
         }
-        let nothing = read()?;
-        self.with(generation, |seen| seen.nothing_stopped |= nothing && seen.generation == generation);
-        Ok(nothing)
+        let stops = read()?;
+        self.with(generation, |seen| seen.nothing_stopped |= stops.0.is_empty() && seen.generation == generation);
+        Ok(stops)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::{Stop, StopScope};
     use jiff::Timestamp;
 
     fn record(name: &str) -> KeyRecord {
@@ -140,7 +141,7 @@ mod tests {
         let slow = recent.key(&[1; 32], || {
             generation.advance();
             // Another reader is of the new generation already.
-            recent.nothing_stopped(|| Ok::<_, ()>(true)).map(|_| Some(record("a")))
+            recent.stops(|| Ok::<_, ()>(Stops::default())).map(|_| Some(record("a")))
         });
         assert!(slow.unwrap().is_some());
         assert_eq!(read(&recent, [1; 32], None), (true, None));
@@ -149,9 +150,17 @@ mod tests {
     #[test]
     fn a_stop_is_never_remembered() {
         let recent = Recent::new(Generation::default());
-        assert_eq!(recent.nothing_stopped(|| Ok::<_, ()>(false)), Ok(false));
-        assert_eq!(recent.nothing_stopped(|| Ok::<_, ()>(true)), Ok(true));
-        assert_eq!(recent.nothing_stopped(|| Err("not asked again")), Ok(true));
+        let stop = Stop {
+            scope: StopScope::Town,
+            name: String::new(),
+            since: Timestamp::UNIX_EPOCH,
+            reason: "budget".to_owned(),
+        };
+        for _ in 0..2 {
+            assert_eq!(recent.stops(|| Ok::<_, ()>(Stops(vec![stop.clone()]))).unwrap().0.len(), 1);
+        }
+        assert_eq!(recent.stops(|| Ok::<_, ()>(Stops::default())), Ok(Stops::default()));
+        assert_eq!(recent.stops(|| Err("asked again")), Ok(Stops::default()));
     }
 
     #[test]
