@@ -14,7 +14,7 @@ pub use secret::InstanceSecret;
 use std::sync::Arc;
 
 use crate::config::Plan;
-use crate::ledger::KeyRecord;
+use crate::ledger::{KeyRecord, Sighting};
 use crate::terms::Terms;
 
 /// Proof of a live key and a resident who is not suspended. Only the extractor makes it.
@@ -22,6 +22,7 @@ use crate::terms::Terms;
 #[must_use]
 pub struct Authenticated {
     key: Arc<KeyRecord>,
+    key_seen: Sighting,
     plan: Arc<Plan>,
     terms: Arc<Terms>,
 }
@@ -35,6 +36,11 @@ impl Authenticated {
     /// Public id of the key.
     pub fn key_id(&self) -> &str {
         &self.key.key_id
+    }
+
+    /// When the key was found live.
+    pub fn key_seen(&self) -> Sighting {
+        self.key_seen
     }
 
     /// The resident's plan.

@@ -30,7 +30,7 @@ pub use alert::{Alert, TownSpend};
 pub use chain::{ChainHead, Verification};
 pub use entry::{Assignment, Entry, LengthClass, Outcome, micros};
 pub use exporting::{ExportFormat, export};
-pub use key::{KeyRecord, NewKey};
+pub use key::{KeyRecord, NewKey, Sighting};
 pub use record::{Adjustment, Change, Difference, Record};
 pub use reservation::{Ceiling, Charge, Decision, Reservation, ReservationRequest, Settlement};
 pub use rollup::{Figures, Rollup, RollupKey, Spread};
@@ -161,18 +161,18 @@ impl Ledger {
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read: that is not the same as an unknown key.
-    pub fn find_key(&self, hash: &[u8; 32]) -> Result<Option<Arc<KeyRecord>>, StoreError> {
+    pub fn find_key(&self, hash: &[u8; 32]) -> Result<Option<KeyRecord>, StoreError> {
         match self {
             Self::Sqlite(store) => store.find_key(hash),
         }
     }
 
-    /// The same for somebody who is about to ask a vendor: it may be remembered from the last time, where
-    /// [`Ledger::reserve`] refuses a key revoked since.
+    /// The same for somebody who is about to ask a vendor, with what [`Ledger::reserve`] needs to refuse a key revoked
+    /// since: it may be remembered from the last time.
     ///
     /// # Errors
     /// As [`Ledger::find_key`].
-    pub fn find_recent_key(&self, hash: &[u8; 32]) -> Result<Option<Arc<KeyRecord>>, StoreError> {
+    pub fn find_recent_key(&self, hash: &[u8; 32]) -> Result<Option<(Arc<KeyRecord>, Sighting)>, StoreError> {
         match self {
             Self::Sqlite(store) => store.find_recent_key(hash),
         }

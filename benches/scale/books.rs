@@ -133,6 +133,7 @@ pub(crate) fn request(gateway: &Gateway, who: &Authenticated, now: Timestamp, nu
         now,
         lease: Duration::from_secs(720),
         entry,
+        key_seen: who.key_seen(),
     }
 }
 

@@ -153,7 +153,7 @@ async fn admission(gateway: &Gateway, draw: &dyn Fn(u64) -> u64, round: u64) -> 
         let calls = (lot * AT_ONCE..(lot + 1) * AT_ONCE).map(|number| {
             let key = key(draw(number));
             async move {
-                let who = gateway.directory.authenticate(&key).unwrap();
+                let who = gateway.directory.recognise(&key).unwrap();
                 let request = request(gateway, &who, now, (round + 1) << 40 | number);
                 let entry = answered(&request.entry, mixed(round << 40 | number));
                 settle(&gateway.ledger, request, vec![entry]).await;

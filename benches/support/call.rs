@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use passerelle::ledger::{
-    Assignment, Ceiling, Charge, Durability, Entry, LengthClass, Outcome, ReservationRequest, SqliteSettings, micros,
+    Assignment, Ceiling, Charge, Durability, Entry, LengthClass, Outcome, ReservationRequest, Sighting, SqliteSettings,
+    micros,
 };
 use passerelle::quota::{Allowance, Calendar, Envelope};
 use providers::usage::Usage;
@@ -41,6 +42,7 @@ pub(crate) fn request(calendar: &Calendar, number: u64) -> ReservationRequest {
         now,
         lease: Duration::from_secs(600),
         entry,
+        key_seen: Sighting::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
 use super::{ApiKey, Authenticated};
-use crate::ledger::{KeyRecord, Ledger, StoreError};
+use crate::ledger::{KeyRecord, Ledger, Sighting, StoreError};
 use crate::terms::CurrentTerms;
 
 /// Why nobody was recognised.
@@ -45,7 +45,7 @@ impl Directory {
     /// # Errors
     /// [`IdentityError`].
     pub fn authenticate(&self, key: &ApiKey) -> Result<Authenticated, IdentityError> {
-        self.live(self.ledger.find_key(&key.hash())?)
+        self.live(self.ledger.find_key(&key.hash())?.map(|key| (Arc::new(key), Sighting::default())))
     }
 
     /// The same for somebody who is about to ask a vendor. A live key may be remembered from the last time: one revoked
@@ -57,11 +57,11 @@ impl Directory {
         self.live(self.ledger.find_recent_key(&key.hash())?)
     }
 
-    fn live(&self, found: Option<Arc<KeyRecord>>) -> Result<Authenticated, IdentityError> {
-        let key = found.filter(|key| key.is_live()).ok_or(IdentityError::Invalid)?;
+    fn live(&self, found: Option<(Arc<KeyRecord>, Sighting)>) -> Result<Authenticated, IdentityError> {
+        let (key, key_seen) = found.filter(|(key, _)| key.is_live()).ok_or(IdentityError::Invalid)?;
         let terms = self.terms.get();
         let plan = terms.plans.get(&key.plan).cloned().ok_or_else(|| IdentityError::UnknownPlan(key.plan.clone()))?;
-        Ok(Authenticated { key, plan, terms })
+        Ok(Authenticated { key, key_seen, plan, terms })
     }
 }
 

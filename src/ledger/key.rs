@@ -26,6 +26,11 @@ impl KeyRecord {
     }
 }
 
+/// In which state of the store a key was read; by default, nobody knows. Whoever decides on it later need not look again
+/// while that state lasts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sighting(pub(super) Option<u64>);
+
 /// A key to be stored: its hash, never itself.
 #[derive(Clone, Debug)]
 pub struct NewKey {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, Stop};
+use super::{Entry, Sighting, Stop};
 use crate::quota::{Allowance, Envelope, Refusal, Windows};
 
 /// The most a call can use.
@@ -53,6 +53,8 @@ pub struct ReservationRequest {
     pub lease: Duration,
     /// What the entry says if nobody resolves it: outcome unknown.
     pub entry: Entry,
+    /// When the key of the entry was found live.
+    pub key_seen: Sighting,
 }
 
 /// What admission decided.

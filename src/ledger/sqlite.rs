@@ -25,7 +25,7 @@ use rusqlite_migration::{M, Migrations};
 
 use super::{
     Alert, ChainHead, Change, Decision, KeyRecord, NewKey, Record, ReportData, ReservationRequest, ResidentUse,
-    Settlement, Stop, Stops, StoreError, StoreGauges, Totals, TownSpend, Verification,
+    Settlement, Sighting, Stop, Stops, StoreError, StoreGauges, Totals, TownSpend, Verification,
 };
 use crate::quota::Windows;
 use recent::{Generation, Recent};
@@ -251,18 +251,14 @@ impl SqliteStore {
         keys::add(&mut connect(&self.path)?, new).map_err(|error| unavailable(&error))
     }
 
-    pub(super) fn find_key(&self, hash: &[u8; 32]) -> Result<Option<Arc<KeyRecord>>, StoreError> {
-        Ok(self.read_key(hash)?.map(Arc::new))
-    }
-
-    fn read_key(&self, hash: &[u8; 32]) -> Result<Option<KeyRecord>, StoreError> {
+    pub(super) fn find_key(&self, hash: &[u8; 32]) -> Result<Option<KeyRecord>, StoreError> {
         self.readers.with(|connection| keys::find(connection, hash))
     }
 
-    pub(super) fn find_recent_key(&self, hash: &[u8; 32]) -> Result<Option<Arc<KeyRecord>>, StoreError> {
+    pub(super) fn find_recent_key(&self, hash: &[u8; 32]) -> Result<Option<(Arc<KeyRecord>, Sighting)>, StoreError> {
         match &self.recent {
-            Some(recent) => recent.key(hash, || self.read_key(hash)),
-            None => self.find_key(hash),
+            Some(recent) => recent.key(hash, || self.find_key(hash)),
+            None => Ok(self.find_key(hash)?.map(|key| (Arc::new(key), Sighting::default()))),
         }
     }
 

@@ -43,6 +43,7 @@ pub(super) async fn admit(pipeline: &Pipeline, routed: Routed, place: Place) -> 
         now: routed.received_at,
         lease: pipeline.lease,
         entry,
+        key_seen: routed.who.key_seen(),
     };
     match pipeline.ledger.reserve(request).await? {
         Decision::Held(reservation) => {

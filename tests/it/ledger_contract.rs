@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use passerelle::ledger::{
-    ATTEMPTS, Assignment, Charge, Decision, Entry, ExportFormat, Ledger, NewKey, Outcome, Record, Rollup, RollupKey,
-    Settlement, Stop, StopScope, StoreError, export, micros,
+    ATTEMPTS, Assignment, Charge, Decision, Entry, ExportFormat, Ledger, NewKey, Outcome, Record, ReservationRequest,
+    Rollup, RollupKey, Settlement, Sighting, Stop, StopScope, StoreError, export, micros,
 };
 use passerelle::quota::{Limit, Refusal, Windows};
 use proptest::prelude::*;
@@ -839,17 +839,26 @@ async fn a_revoked_key_is_revoked_for_every_process_at_once_and_for_good() {
 async fn what_is_remembered_of_a_key_lets_nobody_through_after_its_revocation() {
     each_store(async |store| {
         let (ledger, beside) = (store.open(), store.open_beside());
+        let live = |ledger: &Ledger, n: u8| ledger.find_recent_key(&[n; 32]).unwrap().unwrap().0.is_live();
         ledger.add_keys(&[key(1), key(2)]).unwrap();
         for n in [1, 2] {
-            assert!(ledger.find_recent_key(&[n; 32]).unwrap().unwrap().is_live());
+            assert!(live(&ledger, n));
             question(&n.to_string()).answered(&ledger, 10, CENT).await;
         }
+        let seen = |n: u8| ledger.find_recent_key(&[n; 32]).unwrap().unwrap().1;
+        let (one, two) = (seen(1), seen(2));
         assert!(beside.revoke_key(Some(&[1; 32]), "", at(MORNING)).unwrap());
-        let decision = ledger.reserve(question("1").request()).await.unwrap();
-        assert!(matches!(decision, Decision::Revoked), "{decision:?}");
-        assert!(!ledger.find_recent_key(&[1; 32]).unwrap().unwrap().is_live());
+        for key_seen in [one, Sighting::default()] {
+            let request = ReservationRequest { key_seen, ..question("1").request() };
+            let decision = ledger.reserve(request).await.unwrap();
+            assert!(matches!(decision, Decision::Revoked), "{decision:?}");
+        }
+        let request = ReservationRequest { key_seen: two, ..question("2").request() };
+        let Decision::Held(held) = ledger.reserve(request).await.unwrap() else { panic!("another's key was revoked") };
+        ledger.settle(Settlement::new(held, Vec::new())).await.unwrap();
+        assert!(!live(&ledger, 1));
         question("2").answered(&ledger, 10, CENT).await;
-        assert!(!beside.find_recent_key(&[1; 32]).unwrap().unwrap().is_live());
+        assert!(!live(&beside, 1));
         assert_eq!(ledger.gauges().unwrap().open_reservations, 0);
     })
     .await;

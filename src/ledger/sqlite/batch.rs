@@ -104,7 +104,7 @@ impl<'a> Batch<'a> {
         if let Err(stop) = checked.and_then(|()| stops.check_provider(&request.entry.provider)) {
             return Ok(Reserved::Stopped(stop));
         }
-        if !self.memory.keys.is_live(self.transaction, &request.entry.key_id)? {
+        if !self.memory.is_live(self.transaction, &request.entry.key_id, request.key_seen)? {
             return Ok(Reserved::Revoked);
         }
         if self.memory.accounts.is_open(&request.entry.id) {

@@ -1,7 +1,5 @@
 //! Residents and their keys. Written by any process: they are no part of the counters.
 
-use std::collections::HashSet;
-
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -26,36 +24,12 @@ pub(super) fn find(connection: &Connection, hash: &[u8; 32]) -> rusqlite::Result
     connection.prepare_cached(&format!("{SELECT} WHERE k.hash = ?1"))?.query_row([hash.as_slice()], record).optional()
 }
 
-/// Key ids that the writer has found live since somebody else wrote last.
-#[derive(Debug, Default)]
-pub(super) struct LiveKeys(HashSet<Box<str>>);
-
-impl LiveKeys {
-    /// Key ids remembered; more are forgotten all at once.
-    const MOST: usize = 20_000;
-
-    /// Somebody else has written: keys may have been revoked.
-    pub(super) fn forget(&mut self) {
-        self.0.clear();
-    }
-
-    /// False when the key is revoked or its resident suspended. Keys are never removed: one that is not there is not
-    /// this store's to judge.
-    pub(super) fn is_live(&mut self, connection: &Connection, key_id: &str) -> rusqlite::Result<bool> {
-        if self.0.contains(key_id) {
-            return Ok(true);
-        }
-        let found =
-            connection.prepare_cached(&format!("{SELECT} WHERE k.id = ?1"))?.query_row([key_id], record).optional()?;
-        let live = found.is_none_or(|key| key.is_live());
-        if live {
-            if self.0.len() >= Self::MOST {
-                self.0.clear();
-            }
-            self.0.insert(key_id.into());
-        }
-        Ok(live)
-    }
+/// False when the key of that id is revoked or its resident suspended. Keys are never removed: one that is not there is
+/// not this store's to judge.
+pub(super) fn is_live(connection: &Connection, key_id: &str) -> rusqlite::Result<bool> {
+    let found =
+        connection.prepare_cached(&format!("{SELECT} WHERE k.id = ?1"))?.query_row([key_id], record).optional()?;
+    Ok(found.is_none_or(|key| key.is_live()))
 }
 
 pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<KeyRecord>> {

@@ -6,17 +6,15 @@
 use rusqlite::Connection;
 
 use super::accounts::Accounts;
-use super::keys::LiveKeys;
 use super::recent::Generation;
-use super::{control, read};
-use crate::ledger::{ChainHead, Stops};
+use super::{control, keys, read};
+use crate::ledger::{ChainHead, Sighting, Stops};
 
 /// The writer's view of the file.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     pub(super) accounts: Accounts,
     pub(super) stops: Stops,
-    pub(super) keys: LiveKeys,
     pub(super) head: ChainHead,
     /// Tells readers that what they remember is of another day.
     generation: Generation,
@@ -44,11 +42,18 @@ impl Memory {
         let head = read::chain_head(transaction)?;
         self.stops = control::stops(transaction)?;
         self.accounts.reload(transaction)?;
-        self.keys.forget();
         self.generation.advance();
         let moved = head != self.head;
         self.head = head;
         self.version = Some(version);
         Ok(moved)
+    }
+
+    /// Whether a key may still be used that was found live. It is looked up only when somebody has written since.
+    pub(super) fn is_live(&self, transaction: &Connection, key_id: &str, seen: Sighting) -> rusqlite::Result<bool> {
+        if seen == self.generation.sighting() {
+            return Ok(true);
+        }
+        keys::is_live(transaction, key_id)
     }
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::ledger::{KeyRecord, Stops};
+use crate::ledger::{KeyRecord, Sighting, Stops};
 
 /// Keys remembered, those asked with since the last write of others; more are forgotten all at once.
 const MOST_KEYS: usize = 20_000;
@@ -25,6 +25,11 @@ impl Generation {
 
     fn now(&self) -> u64 {
         self.0.load(Ordering::Acquire)
+    }
+
+    /// What was read now was read in this state.
+    pub(super) fn sighting(&self) -> Sighting {
+        Sighting(Some(self.now()))
     }
 }
 
@@ -57,16 +62,17 @@ impl Recent {
         work(&mut seen)
     }
 
-    /// A live key seen lately, or what `read` finds; a live one is remembered.
+    /// A live key seen lately, or what `read` finds, and in which state at the latest; a live one is remembered.
     pub(super) fn key<E>(
         &self,
         hash: &[u8; 32],
         read: impl FnOnce() -> Result<Option<KeyRecord>, E>,
-    ) -> Result<Option<Arc<KeyRecord>>, E> {
+    ) -> Result<Option<(Arc<KeyRecord>, Sighting)>, E> {
         // Before reading: what is written meanwhile belongs to a later generation.
         let generation = self.generation.now();
+        let sighting = Sighting(Some(generation));
         if let Some(found) = self.with(generation, |seen| seen.keys.get(hash).map(Arc::clone)) {
-            return Ok(Some(found));
+            return Ok(Some((found, sighting)));
         }
         let Some(found) = read()?.map(Arc::new) else { return Ok(None) };
         if found.is_live() {
@@ -79,7 +85,7 @@ impl Recent {
                 }
             });
         }
-        Ok(Some(found))
+        Ok(Some((found, sighting)))
     }
 
     /// What is stopped: nothing, if so it was lately, or what `read` finds. Only "nothing" is remembered.
@@ -117,7 +123,7 @@ mod tests {
             asked = true;
             Ok::<_, ()>(found)
         });
-        (asked, key.unwrap())
+        (asked, key.unwrap().map(|(key, _)| key))
     }
 
     #[test]

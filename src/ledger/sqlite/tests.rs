@@ -12,7 +12,9 @@ use super::batch::Batch;
 use super::memory::Memory;
 use super::writer::Command;
 use super::{control, keys, migrate, read};
-use crate::ledger::{Alert, Ceiling, Change, Decision, Entry, NewKey, ReservationRequest, Settlement, samples};
+use crate::ledger::{
+    Alert, Ceiling, Change, Decision, Entry, NewKey, ReservationRequest, Settlement, Sighting, samples,
+};
 use crate::quota::{Allowance, Calendar, Envelope, Windows};
 
 const HASH: [u8; 32] = [7; 32];
@@ -106,6 +108,7 @@ fn request() -> ReservationRequest {
         now: now(),
         lease: Duration::from_secs(60),
         entry,
+        key_seen: Sighting::default(),
     }
 }
 

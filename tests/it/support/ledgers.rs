@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use passerelle::ledger::{
     Assignment, Ceiling, Charge, Decision, Durability, Entry, Ledger, LengthClass, Outcome, Reservation,
-    ReservationRequest, Settlement, SqliteSettings, StoreError, micros,
+    ReservationRequest, Settlement, Sighting, SqliteSettings, StoreError, micros,
 };
 use passerelle::quota::{Allowance, Calendar, Envelope, Limit, Refusal, Windows};
 use providers::usage::Usage;
@@ -178,6 +178,7 @@ impl Question {
             now: self.now,
             lease: self.lease,
             entry,
+            key_seen: Sighting::default(),
         }
     }
 
