@@ -8,10 +8,11 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::accounts::Holding;
 use super::memory::Memory;
-use super::unavailable;
 use super::writer::{Answer, Command, answer};
+use super::{Text, unavailable};
 use crate::ledger::{
     ChainHead, Decision, Entry, Record, Reservation, ReservationRequest, Settlement, Stop, StoreError, chain, micros,
+    stored,
 };
 use crate::quota::Refusal;
 
@@ -130,7 +131,7 @@ impl<'a> Batch<'a> {
                 holding.tokens,
                 holding.euro_nanos,
                 holding.expires_at,
-                json(&request.entry)?
+                Text(&body(&request.entry)?)
             ])?;
         self.memory.accounts.open(request.entry.id.clone(), holding);
         Ok(Reserved::Held(left))
@@ -161,7 +162,7 @@ impl<'a> Batch<'a> {
                 .prepare_cached("SELECT entry FROM reservations WHERE number = ?1")?
                 .query_row([number], |row| row.get(0))
                 .optional()?;
-            let Some(Ok(mut entry)) = body.map(|body| serde_json::from_str::<Entry>(&body)) else {
+            let Some(Ok(mut entry)) = body.map(|body| stored::parse(body.as_bytes())) else {
                 tracing::error!(reservation.id = %id, "a reservation cannot be read and stays held");
                 continue;
             };
@@ -179,17 +180,17 @@ impl<'a> Batch<'a> {
     }
 
     fn append(&mut self, entry: &Arc<Entry>) -> rusqlite::Result<()> {
-        let body = json(entry)?;
-        let next = ChainHead { seq: self.head.seq + 1, hash: chain::link(&self.head.hash, body.as_bytes()) };
+        let body = body(entry)?;
+        let next = ChainHead { seq: self.head.seq + 1, hash: chain::link(&self.head.hash, &body) };
         self.transaction
             .prepare_cached("INSERT INTO entries (seq, body, hash) VALUES (?1, ?2, ?3)")?
-            .execute(params![next.seq, body, next.hash.as_slice()])?;
+            .execute(params![next.seq, Text(&body), next.hash.as_slice()])?;
         self.head = next;
         self.appended.push((next.seq, Record::Attempt(Arc::clone(entry))));
         Ok(())
     }
 }
 
-fn json(entry: &Entry) -> rusqlite::Result<String> {
-    serde_json::to_string(entry).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+fn body(entry: &Entry) -> rusqlite::Result<Vec<u8>> {
+    stored::to_body(entry).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }

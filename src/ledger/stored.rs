@@ -1,0 +1,196 @@
+//! How an attempt is stored: a JSON array, `[1,"id",…]`, the number of the form and then the values in a fixed order.
+//!
+//! The names of the fields, which were most of a record, are said once, here. The order is a promise to every ledger
+//! there is: a field is added at the end and nowhere else, and none is taken away. What is absent at the end is left out,
+//! so that a record from before a field is as good as one without it; a record with more than is known here is refused.
+//! Before this form, an attempt was stored as the object that is exported; such records stay and are read as they are.
+
+use std::fmt;
+
+use providers::usage::{ToolCalls, Usage};
+use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
+use serde::ser::SerializeSeq;
+use serde::{Deserializer as _, Serialize, Serializer};
+
+use super::{Assignment, Charge, Entry, LengthClass, Outcome};
+
+/// The form that is written. Another number is for an order that cannot be had by adding to this one.
+const FORM: u64 = 1;
+/// Room for most records, so that they are written without moving.
+const TYPICAL_BYTES: usize = 1_024;
+
+/// A value at one position.
+trait Value: Sized {
+    fn write<S: SerializeSeq>(&self, seq: &mut S) -> Result<(), S::Error>;
+    /// `None` past the end of the array.
+    fn read<'de, A: SeqAccess<'de>>(seq: &mut A) -> Result<Option<Self>, A::Error>;
+}
+
+macro_rules! plain {
+    ($($kind:ty),+ $(,)?) => {
+        $(impl Value for $kind {
+            fn write<S: SerializeSeq>(&self, seq: &mut S) -> Result<(), S::Error> {
+                seq.serialize_element(self)
+            }
+
+            fn read<'de, A: SeqAccess<'de>>(seq: &mut A) -> Result<Option<Self>, A::Error> {
+                seq.next_element()
+            }
+        })+
+    };
+}
+
+plain!(String, bool, u32, u64, i64, Outcome, Assignment, LengthClass);
+plain!(Option<String>, Option<bool>, Option<u16>, Option<u32>, Option<u64>, Option<i64>);
+
+/// Questions, tokens, nano-euros.
+impl Value for Charge {
+    fn write<S: SerializeSeq>(&self, seq: &mut S) -> Result<(), S::Error> {
+        seq.serialize_element(&(self.questions, self.tokens, self.euro_nanos))
+    }
+
+    fn read<'de, A: SeqAccess<'de>>(seq: &mut A) -> Result<Option<Self>, A::Error> {
+        let read: Option<(u64, u64, i64)> = seq.next_element()?;
+        Ok(read.map(|(questions, tokens, euro_nanos)| Self { questions, tokens, euro_nanos }))
+    }
+}
+
+/// The buckets in the order of [`Usage`]; zeros at the end are left out.
+impl Value for Option<Usage> {
+    fn write<S: SerializeSeq>(&self, seq: &mut S) -> Result<(), S::Error> {
+        let Some(usage) = self else { return seq.serialize_element(&()) };
+        let Usage { input_uncached, input_cached, cache_write, output_visible, reasoning, .. } = *usage;
+        let Usage { input_audio, audio_millis, tool_calls: ToolCalls { web_search }, .. } = *usage;
+        let buckets = [
+            input_uncached,
+            input_cached,
+            cache_write,
+            output_visible,
+            reasoning,
+            input_audio,
+            audio_millis,
+            web_search,
+        ];
+        let known = buckets.iter().rposition(|count| *count != 0).map_or(0, |last| last + 1);
+        seq.serialize_element(&buckets[..known])
+    }
+
+    fn read<'de, A: SeqAccess<'de>>(seq: &mut A) -> Result<Option<Self>, A::Error> {
+        let Some(read) = seq.next_element::<Option<Vec<u64>>>()? else { return Ok(None) };
+        let Some(counts) = read else { return Ok(Some(None)) };
+        let mut buckets = [0; 8];
+        let Some(known) = buckets.get_mut(..counts.len()) else {
+            return Err(A::Error::custom("a usage has more buckets than this version of the program knows"));
+        };
+        known.copy_from_slice(&counts);
+        let [
+            input_uncached,
+            input_cached,
+            cache_write,
+            output_visible,
+            reasoning,
+            input_audio,
+            audio_millis,
+            web_search,
+        ] = buckets;
+        let tool_calls = ToolCalls { web_search };
+        Ok(Some(Some(Usage {
+            input_uncached,
+            input_cached,
+            cache_write,
+            output_visible,
+            reasoning,
+            input_audio,
+            audio_millis,
+            tool_calls,
+        })))
+    }
+}
+
+fn is_absent<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// An entry in its stored form.
+struct Positional<'a>(&'a Entry);
+
+/// Makes an entry of its stored form.
+struct Reader;
+
+macro_rules! positions {
+    (always: $($always:ident)+; if_known: $($known:ident)+;) => {
+        impl Serialize for Positional<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let entry = self.0;
+                let known = [$(!is_absent(&entry.$known)),+];
+                let mut left = known.iter().rposition(|known| *known).map_or(0, |last| last + 1);
+                let mut seq = serializer.serialize_seq(None)?;
+                seq.serialize_element(&FORM)?;
+                $(entry.$always.write(&mut seq)?;)+
+                $(if left > 0 {
+                    entry.$known.write(&mut seq)?;
+                    left -= 1;
+                })+
+                debug_assert_eq!(left, 0);
+                seq.end()
+            }
+        }
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Entry;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an attempt as an array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Entry, A::Error> {
+                let form: Option<u64> = seq.next_element()?;
+                if form != Some(FORM) {
+                    return Err(A::Error::custom("the form of the record is not known to this version of the program"));
+                }
+                let missing = |name| A::Error::custom(format_args!("`{name}` is missing"));
+                $(let $always = Value::read(&mut seq)?.ok_or_else(|| missing(stringify!($always)))?;)+
+                $(let $known = Value::read(&mut seq)?.unwrap_or_default();)+
+                if seq.next_element::<IgnoredAny>()?.is_some() {
+                    return Err(A::Error::custom("the record has more fields than this version of the program knows"));
+                }
+                Ok(Entry { $($always,)+ $($known,)+ })
+            }
+        }
+    };
+}
+
+positions! {
+    always:
+        id request_id attempt outcome resident key_id plan operation stream choices client_left assignment
+        provider host region request_model sent_model currency cost_lower_nanos cost_upper_nanos
+        rate_micros rate_date price_row uplift_percent ceiling_euro_nanos charged day month year
+        received_at ended_at length_class;
+    // At the end what few entries have; a new field goes behind the last.
+    if_known:
+        error_type account route probability_ppm response_model upstream_id upstream_request_id finish_reason
+        usage usage_consistent usage_raw cost_nanos cost_euro_nanos
+        overhead_micros first_chunk_micros first_text_micros duration_micros output_chars
+        service_tier http_status retried;
+}
+
+/// The stored form, JSON text.
+pub(super) fn to_body(entry: &Entry) -> serde_json::Result<Vec<u8>> {
+    let mut body = Vec::with_capacity(TYPICAL_BYTES);
+    serde_json::to_writer(&mut body, &Positional(entry))?;
+    Ok(body)
+}
+
+/// Understands a stored attempt, of this form or of the one before it.
+pub(super) fn parse(body: &[u8]) -> serde_json::Result<Entry> {
+    if !body.starts_with(b"[") {
+        return serde_json::from_slice(body);
+    }
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let entry = json.deserialize_seq(Reader)?;
+    json.end()?;
+    Ok(entry)
+}
+
+#[cfg(test)]
+mod tests;
