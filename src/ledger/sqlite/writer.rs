@@ -26,8 +26,8 @@ const ROLLUP_IDLE: Duration = Duration::from_secs(1);
 const ROLLUP_ENTRIES: u64 = 1_000;
 /// A commit of that many writes shows a crowd, and the writer then waits for [`GATHERING`] before the next: what a commit
 /// costs beside its records (a flush, locks, the counters' pages) is shared by about twice as many. At 64 calls at once
-/// that is a sixth of the writer's work; fewer would wait for nobody.
-const CROWD: usize = 16;
+/// that is a seventh of the writer's work; sixteen at once, which never are so many, would wait for nobody.
+const CROWD: usize = 20;
 /// Shorter than a commit takes on most disks.
 const GATHERING: Duration = Duration::from_micros(600);
 /// How long `close` waits between two looks at a queue that is full.
