@@ -16,6 +16,7 @@ mod rollup;
 mod schema;
 mod sqlite;
 mod stop;
+mod stored;
 mod sweep;
 
 use std::collections::BTreeMap;

@@ -1,13 +1,13 @@
 //! What the chain is made of: attempts at vendors, adjustments that correct them, and changes of the terms.
 //!
-//! All three are appended and never edited, and one hash covers the one before whatever its kind. An attempt is stored as
-//! it is; the others begin with their kind.
+//! All three are appended and never edited, and one hash covers the one before whatever its kind. How an attempt is
+//! stored is said in [`super::stored`]; the others are objects that begin with their kind.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, StoreError, Totals};
+use super::{Entry, StoreError, Totals, stored};
 
 /// One link of the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +107,7 @@ impl Record {
     pub(super) fn parse(seq: u64, body: &[u8]) -> Result<Self, StoreError> {
         let damaged = |error: serde_json::Error| StoreError::Damaged(format!("entry {seq}: {error}"));
         if !body.starts_with(OTHER.as_bytes()) {
-            return serde_json::from_slice(body).map(|entry| Self::Attempt(Arc::new(entry))).map_err(damaged);
+            return stored::parse(body).map(|entry| Self::Attempt(Arc::new(entry))).map_err(damaged);
         }
         Ok(match serde_json::from_slice(body).map_err(damaged)? {
             Other::Adjustment(adjustment) => Self::Adjustment(adjustment),
@@ -116,11 +116,11 @@ impl Record {
     }
 
     /// The stored form.
-    pub(super) fn to_body(&self) -> Result<String, serde_json::Error> {
+    pub(super) fn to_body(&self) -> serde_json::Result<Vec<u8>> {
         match self {
-            Self::Attempt(entry) => serde_json::to_string(&**entry),
-            Self::Adjustment(adjustment) => serde_json::to_string(&Other::Adjustment(adjustment.clone())),
-            Self::Change(change) => serde_json::to_string(&Other::Change(change.clone())),
+            Self::Attempt(entry) => stored::to_body(entry),
+            Self::Adjustment(adjustment) => serde_json::to_vec(&Other::Adjustment(adjustment.clone())),
+            Self::Change(change) => serde_json::to_vec(&Other::Change(change.clone())),
         }
     }
 
@@ -196,8 +196,8 @@ mod tests {
         };
         let record = Record::Change(Box::new(change));
         let body = record.to_body().unwrap();
-        assert!(body.starts_with(OTHER), "{body}");
-        assert_eq!(Record::parse(1, body.as_bytes()).unwrap(), record);
+        assert!(body.starts_with(OTHER.as_bytes()), "{body:?}");
+        assert_eq!(Record::parse(1, &body).unwrap(), record);
         assert!(Record::parse(1, b"{\"kind\":\"gift\"}").is_err());
         assert!(Record::parse(1, b"{}").is_err());
     }

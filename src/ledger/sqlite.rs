@@ -3,6 +3,7 @@
 //! SQL only: what may be held and what is charged is decided on the counters it keeps, by the rules in `accounts`.
 
 mod accounts;
+mod answers;
 mod batch;
 mod control;
 mod keys;
@@ -20,7 +21,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OpenFlags, ToSql};
 use rusqlite_migration::{M, Migrations};
 
 use super::{
@@ -68,6 +70,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/sqlite/0002_control.sql"),
     include_str!("migrations/sqlite/0003_thin.sql"),
     include_str!("migrations/sqlite/0004_counters.sql"),
+    include_str!("migrations/sqlite/0005_positions.sql"),
 ];
 
 /// A SQLite ledger, cheap to clone.
@@ -141,6 +144,15 @@ impl Readers {
             }
             unavailable(&error)
         })
+    }
+}
+
+/// A text for a column, of bytes that are one: JSON as it was written.
+struct Text<'a>(&'a [u8]);
+
+impl ToSql for Text<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Text(self.0)))
     }
 }
 

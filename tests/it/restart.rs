@@ -79,7 +79,7 @@ async fn an_entry_can_be_neither_changed_nor_deleted_and_stays_small() {
         assert!(refused.contains("append-only"), "{refused}");
     }
     let bytes: u64 = file.query_row("SELECT length(body) + length(hash) FROM entries", [], |row| row.get(0)).unwrap();
-    assert!(bytes < 2_000, "a million entries must stay below two gigabytes: {bytes} bytes each");
+    assert!(bytes < 1_000, "a million entries must stay below a gigabyte: {bytes} bytes each");
     assert_sound(&ledger);
 }
 

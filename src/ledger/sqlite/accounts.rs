@@ -239,9 +239,10 @@ impl Accounts {
 
     /// Writes what the batch added to the counters.
     pub(super) fn write(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut statement = connection.prepare_cached(ADD)?;
         for (account, windows) in &self.added.by_account {
-            for (window, totals) in windows {
-                add(connection, account, window, *totals)?;
+            for (window, used) in windows {
+                statement.execute(params![account, window, used.questions, used.tokens, used.euro_nanos])?;
             }
         }
         self.added.clear();
@@ -249,15 +250,13 @@ impl Accounts {
     }
 }
 
+const ADD: &str = "INSERT INTO counters (account, window, questions, tokens, euro_nanos) VALUES (?1, ?2, ?3, ?4, ?5)
+                   ON CONFLICT (account, window) DO UPDATE SET questions = questions + excluded.questions,
+                       tokens = tokens + excluded.tokens, euro_nanos = euro_nanos + excluded.euro_nanos";
+
 /// Adds to a counter in the file.
 pub(super) fn add(connection: &Connection, account: &str, window: &str, used: Totals) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO counters (account, window, questions, tokens, euro_nanos) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (account, window) DO UPDATE SET questions = questions + excluded.questions,
-                 tokens = tokens + excluded.tokens, euro_nanos = euro_nanos + excluded.euro_nanos",
-        )?
-        .execute(params![account, window, used.questions, used.tokens, used.euro_nanos])?;
+    connection.prepare_cached(ADD)?.execute(params![account, window, used.questions, used.tokens, used.euro_nanos])?;
     Ok(())
 }
 

@@ -4,14 +4,16 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{CachedStatement, OptionalExtension, Transaction, params};
 
 use super::accounts::Holding;
+use super::answers::{Answer, answer};
 use super::memory::Memory;
-use super::unavailable;
-use super::writer::{Answer, Command, answer};
+use super::writer::Command;
+use super::{Text, unavailable};
 use crate::ledger::{
     ChainHead, Decision, Entry, Record, Reservation, ReservationRequest, Settlement, Stop, StoreError, chain, micros,
+    stored,
 };
 use crate::quota::Refusal;
 
@@ -25,7 +27,16 @@ pub(super) struct Batch<'a> {
     /// The end of the chain after what was appended so far; memory's is of the last commit.
     head: ChainHead,
     appended: &'a mut Vec<(u64, Record)>,
+    /// The statements of every call, found in the connection's cache once for the batch.
+    hold: CachedStatement<'a>,
+    release: CachedStatement<'a>,
+    append: CachedStatement<'a>,
 }
+
+const HOLD: &str = "INSERT INTO reservations (id, resident_id, day, month, year, tokens, euro_nanos, expires_at, entry)
+                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+const RELEASE: &str = "DELETE FROM reservations WHERE number = ?1 AND id = ?2";
+const APPEND: &str = "INSERT INTO entries (seq, body, hash) VALUES (?1, ?2, ?3)";
 
 /// What became of a request to hold.
 enum Reserved {
@@ -44,9 +55,12 @@ impl<'a> Batch<'a> {
         transaction: &'a Transaction<'a>,
         memory: &'a mut Memory,
         appended: &'a mut Vec<(u64, Record)>,
-    ) -> Self {
+    ) -> rusqlite::Result<Self> {
         let head = memory.head;
-        Self { transaction, memory, head, appended }
+        let hold = transaction.prepare_cached(HOLD)?;
+        let release = transaction.prepare_cached(RELEASE)?;
+        let append = transaction.prepare_cached(APPEND)?;
+        Ok(Self { transaction, memory, head, appended, hold, release, append })
     }
 
     /// Carries one command out.
@@ -54,9 +68,9 @@ impl<'a> Batch<'a> {
         match command {
             Command::Reserve(request, reply) => match self.reserve(&request) {
                 // The hold comes into being with the commit, not before.
-                Ok(Reserved::Held(left)) => answers.push(Box::new(move |committed| {
+                Ok(Reserved::Held(left)) => answers.push(Box::new(move |committed, others| {
                     let held = |()| Decision::Held(Reservation::new(request.entry.id, left));
-                    let _gone = reply.send(committed.map(held));
+                    reply.send(committed.map(held), others);
                 })),
                 Ok(Reserved::Refused(refusal)) => answers.push(answer(reply, Ok(Decision::Refused(refusal)))),
                 Ok(Reserved::Stopped(stop)) => answers.push(answer(reply, Ok(Decision::Stopped(stop)))),
@@ -115,33 +129,24 @@ impl<'a> Batch<'a> {
             Ok(left) => left,
             Err(refusal) => return Ok(Reserved::Refused(refusal)),
         };
-        holding.number = self
-            .transaction
-            .prepare_cached(
-                "INSERT INTO reservations (id, resident_id, day, month, year, tokens, euro_nanos, expires_at, entry)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            )?
-            .insert(params![
-                request.entry.id,
-                holding.resident,
-                holding.day,
-                holding.month,
-                holding.year,
-                holding.tokens,
-                holding.euro_nanos,
-                holding.expires_at,
-                json(&request.entry)?
-            ])?;
+        holding.number = self.hold.insert(params![
+            request.entry.id,
+            holding.resident,
+            holding.day,
+            holding.month,
+            holding.year,
+            holding.tokens,
+            holding.euro_nanos,
+            holding.expires_at,
+            Text(&body(&request.entry)?)
+        ])?;
         self.memory.accounts.open(request.entry.id.clone(), holding);
         Ok(Reserved::Held(left))
     }
 
     fn settle(&mut self, settlement: &Settlement) -> rusqlite::Result<bool> {
         let Some(holding) = self.memory.accounts.close(&settlement.reservation) else { return Ok(false) };
-        let deleted = self
-            .transaction
-            .prepare_cached("DELETE FROM reservations WHERE number = ?1 AND id = ?2")?
-            .execute(params![holding.number, settlement.reservation])?;
+        let deleted = self.release.execute(params![holding.number, settlement.reservation])?;
         if deleted == 0 {
             return Ok(false);
         }
@@ -161,7 +166,7 @@ impl<'a> Batch<'a> {
                 .prepare_cached("SELECT entry FROM reservations WHERE number = ?1")?
                 .query_row([number], |row| row.get(0))
                 .optional()?;
-            let Some(Ok(mut entry)) = body.map(|body| serde_json::from_str::<Entry>(&body)) else {
+            let Some(Ok(mut entry)) = body.map(|body| stored::parse(body.as_bytes())) else {
                 tracing::error!(reservation.id = %id, "a reservation cannot be read and stays held");
                 continue;
             };
@@ -179,17 +184,15 @@ impl<'a> Batch<'a> {
     }
 
     fn append(&mut self, entry: &Arc<Entry>) -> rusqlite::Result<()> {
-        let body = json(entry)?;
-        let next = ChainHead { seq: self.head.seq + 1, hash: chain::link(&self.head.hash, body.as_bytes()) };
-        self.transaction
-            .prepare_cached("INSERT INTO entries (seq, body, hash) VALUES (?1, ?2, ?3)")?
-            .execute(params![next.seq, body, next.hash.as_slice()])?;
+        let body = body(entry)?;
+        let next = ChainHead { seq: self.head.seq + 1, hash: chain::link(&self.head.hash, &body) };
+        self.append.execute(params![next.seq, Text(&body), next.hash.as_slice()])?;
         self.head = next;
         self.appended.push((next.seq, Record::Attempt(Arc::clone(entry))));
         Ok(())
     }
 }
 
-fn json(entry: &Entry) -> rusqlite::Result<String> {
-    serde_json::to_string(entry).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+fn body(entry: &Entry) -> rusqlite::Result<Vec<u8>> {
+    stored::to_body(entry).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use uuid::Uuid;
 
-use super::{accounts, read, unavailable};
+use super::{Text, accounts, read, unavailable};
 use crate::ledger::{
     Alert, ChainHead, Change, Difference, Record, Stop, StopScope, Stops, StoreError, TOWN, Totals, TownSpend, chain,
     micros, record,
@@ -32,10 +32,10 @@ fn written<T>(connection: &mut Connection, work: impl FnOnce(&Transaction<'_>) -
 fn append_to(transaction: &Connection, record: &Record) -> rusqlite::Result<u64> {
     let body = record.to_body().map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     let head = read::chain_head(transaction)?;
-    let next = ChainHead { seq: head.seq + 1, hash: chain::link(&head.hash, body.as_bytes()) };
+    let next = ChainHead { seq: head.seq + 1, hash: chain::link(&head.hash, &body) };
     transaction.prepare_cached("INSERT INTO entries (seq, body, hash) VALUES (?1, ?2, ?3)")?.execute(params![
         next.seq,
-        body,
+        Text(&body),
         next.hash.as_slice()
     ])?;
     if let Some((kind, corrects)) = record.other() {

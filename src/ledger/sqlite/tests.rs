@@ -1,19 +1,20 @@
 //! Which tables the statements read, by SQLite's own plan of each: what is as long as the ledger or as the town is found
-//! by key.
+//! by key. And a file that holds attempts of both stored forms.
 
 use std::cell::RefCell;
 use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
-use tokio::sync::oneshot;
 
+use super::answers::{Others, Reply};
 use super::batch::Batch;
 use super::memory::Memory;
 use super::writer::Command;
-use super::{control, keys, migrate, read};
+use super::{accounts, control, keys, migrate, read, verify};
 use crate::ledger::{
-    Alert, Ceiling, Change, Decision, Entry, NewKey, ReservationRequest, Settlement, Sighting, samples,
+    Alert, Ceiling, ChainHead, Change, Decision, Entry, NewKey, Outcome, Record, ReservationRequest, Settlement,
+    Sighting, chain, samples,
 };
 use crate::quota::{Allowance, Calendar, Envelope, Windows};
 
@@ -118,27 +119,27 @@ fn commit(connection: &mut Connection, commands: Vec<Command>) {
     let mut memory = Memory::default();
     memory.refresh(&transaction).unwrap();
     let (mut appended, mut answers) = (Vec::new(), Vec::new());
-    let mut batch = Batch::new(&transaction, &mut memory, &mut appended);
+    let mut batch = Batch::new(&transaction, &mut memory, &mut appended).unwrap();
     for command in commands {
         batch.run(command, &mut answers).unwrap();
     }
     batch.finish().unwrap();
     transaction.commit().unwrap();
-    answers.into_iter().for_each(|answer| answer(Ok(())));
+    answers.into_iter().for_each(|answer| answer(Ok(()), Others::default()));
 }
 
 fn hold_settle_sweep(connection: &mut Connection) {
-    let (reply, mut held) = oneshot::channel();
+    let (reply, held) = Reply::new();
     commit(connection, vec![Command::Reserve(Box::new(request()), reply)]);
-    let Decision::Held(reservation) = held.try_recv().unwrap().unwrap() else { panic!("refused") };
+    let Decision::Held(reservation) = held.now().unwrap().unwrap() else { panic!("refused") };
     let settlement = Settlement::new(reservation, vec![request().entry]);
-    let (reply, mut settled) = oneshot::channel();
+    let (reply, settled) = Reply::new();
     commit(connection, vec![Command::Settle(Box::new(settlement), reply)]);
-    settled.try_recv().unwrap().unwrap();
-    let (reply, mut swept) = oneshot::channel();
+    settled.now().unwrap().unwrap();
+    let (reply, swept) = Reply::new();
     let refused = Command::Refusal(windows().day.label, "questions_per_day");
     commit(connection, vec![Command::Sweep(now(), reply), refused]);
-    assert_eq!(swept.try_recv().unwrap().unwrap(), 0);
+    assert_eq!(swept.now().unwrap().unwrap(), 0);
 }
 
 #[test]
@@ -208,4 +209,87 @@ fn nothing_is_walked_through_to_start_to_report_or_to_list_what_is_no_attempt() 
         assert!(keys::revoke(connection, Some(&HASH), "key-a", now()).unwrap());
     });
     assert!(count >= 18, "only {count} statements were seen");
+}
+
+/// Appends a body as it is, whatever the form, and lets the counters follow an attempt.
+fn append_body(connection: &Connection, body: &str, entry: &Entry) {
+    let head = read::chain_head(connection).unwrap();
+    let hash = chain::link(&head.hash, body.as_bytes());
+    connection.execute("INSERT INTO entries (body, hash) VALUES (?1, ?2)", (body, hash.as_slice())).unwrap();
+    for (account, window, charged) in Record::Attempt(entry.clone().into()).charges() {
+        accounts::add(connection, &account, &window, charged).unwrap();
+    }
+}
+
+/// What `attempts` says of each entry beside its number and its body.
+fn seen(connection: &Connection) -> Vec<Vec<rusqlite::types::Value>> {
+    let sql = "SELECT id, outcome, provider, request_model, day, currency, cost_nanos FROM attempts ORDER BY seq";
+    let mut statement = connection.prepare(sql).unwrap();
+    let row = |row: &rusqlite::Row<'_>| (0..7).map(|column| row.get(column)).collect();
+    statement.query_map([], row).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn attempts_of_both_forms_stand_in_one_chain_and_are_seen_alike() {
+    let mut connection = ledger();
+    let entry = Entry { cost_nanos: Some(44), ..request().entry };
+    let object = serde_json::to_string(&entry).unwrap();
+    append_body(&connection, &object, &entry);
+    let change = Change {
+        id: "c".to_owned(),
+        at: 1,
+        actor: "Claire".to_owned(),
+        reason: String::new(),
+        terms: None,
+        differences: Vec::new(),
+    };
+    control::append_with_notes(&mut connection, change, &[]).unwrap();
+    let (reply, held) = Reply::new();
+    commit(&mut connection, vec![Command::Reserve(Box::new(request()), reply)]);
+    let Decision::Held(reservation) = held.now().unwrap().unwrap() else { panic!("refused") };
+    let settlement = Settlement::new(reservation, vec![entry.clone()]);
+    let (reply, _settled) = Reply::new();
+    commit(&mut connection, vec![Command::Settle(Box::new(settlement), reply)]);
+
+    let bodies = "SELECT count(*) FROM attempts WHERE substr(body, 1, 1) = (CASE seq WHEN 1 THEN '{' ELSE '[' END)";
+    assert_eq!(connection.query_row(bodies, [], |row| row.get(0)), Ok(2));
+    let mut read_back = Vec::new();
+    read::visit_records(&connection, &mut |_, record| read_back.extend(record.into_attempt())).unwrap();
+    assert_eq!(read_back, [entry.clone(), entry.clone()]);
+    let rows = seen(&connection);
+    let text = |text: &str| rusqlite::types::Value::from(text.to_owned());
+    let expected =
+        [&entry.id, "completed", &entry.provider, &entry.request_model, &entry.day, &entry.currency].map(text);
+    assert_eq!(rows[0], [expected.as_slice(), &[44.into()]].concat());
+    assert_eq!(rows[0], rows[1]);
+    let report = read::report_data(&connection, &entry.day, &entry.day).unwrap();
+    assert_eq!(report.rollups.iter().map(|(_, rollup)| rollup.figures.questions).sum::<u64>(), 2);
+    let sound = verify::verify(&connection, None, &mut |_| {}).unwrap();
+    assert_eq!((sound.findings, sound.entries), (Vec::new(), 3));
+    assert_ne!(sound.head, ChainHead::default());
+
+    // A later version of the program added a field: this one says so, and invents nothing.
+    let newer = "[2,\"e\"]";
+    append_body(&connection, newer, &entry);
+    let findings = verify::verify(&connection, None, &mut |_| {}).unwrap().findings;
+    assert!(findings[0].contains("entry 4: the form of the record is not known"), "{findings:?}");
+    assert!(read::visit_records(&connection, &mut |_, _| {}).is_err());
+}
+
+#[test]
+fn a_hold_of_the_form_before_is_swept() {
+    let mut connection = ledger();
+    let (reply, held) = Reply::new();
+    commit(&mut connection, vec![Command::Reserve(Box::new(request()), reply)]);
+    let Decision::Held(reservation) = held.now().unwrap().unwrap() else { panic!("refused") };
+    let _left = reservation.resolve();
+    let unknown = Entry { outcome: Outcome::Unknown, ..request().entry };
+    let object = serde_json::to_string(&unknown).unwrap();
+    assert_eq!(connection.execute("UPDATE reservations SET entry = ?1", [object]), Ok(1));
+    let later = now() + Duration::from_secs(61);
+    let (reply, swept) = Reply::new();
+    commit(&mut connection, vec![Command::Sweep(later, reply)]);
+    assert_eq!(swept.now().unwrap().unwrap(), 1);
+    let Some(Record::Attempt(entry)) = read::record(&connection, 1).unwrap() else { panic!("no attempt") };
+    assert_eq!(*entry, Entry { ended_at: later.as_microsecond(), ..unknown });
 }
