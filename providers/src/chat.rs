@@ -8,7 +8,7 @@ mod content;
 use serde_json::{Map, Value};
 
 use crate::catalogue::{Model, UsageBound};
-use crate::responses;
+use crate::{responses, to_json};
 
 pub use content::{Media, text_chars};
 
@@ -135,7 +135,7 @@ impl ChatRequest {
     /// [`InvalidRequest`] when the model cannot take what the request carries.
     pub fn bound(&self, model: &Model, max_output_tokens: u64) -> Result<UsageBound, InvalidRequest> {
         self.media.check(model)?;
-        let prediction = self.rest.get("prediction").map_or(0, |prediction| length(prediction.to_string().as_bytes()));
+        let prediction = self.rest.get("prediction").map_or(0, |prediction| length(&to_json(prediction)));
         let sound = model.max_audio_seconds.unwrap_or(0).saturating_mul(1_000);
         Ok(UsageBound {
             // A text is bounded by its own bytes, and not by a window that the catalogue may have from another day.
@@ -155,7 +155,7 @@ impl ChatRequest {
             seed.extend_from_slice(role.as_bytes());
             seed.push(0);
             if let Some(content) = message.get("content") {
-                seed.extend_from_slice(content.to_string().as_bytes());
+                seed.extend_from_slice(&to_json(content));
             }
             seed.push(0);
             if role == "user" {
