@@ -125,7 +125,9 @@ impl ReportedUsage {
             return None;
         }
         let (of_input, of_output) = (spelled.input_parts(), spelled.output_parts());
-        let first = |parts: &[Parts], part: fn(&Parts) -> &Value| parts.iter().find_map(|parts| part(parts).as_u64());
+        let first = |groups: &[Option<Parts>], part: fn(&Parts) -> &Value| {
+            groups.iter().flatten().find_map(|parts| part(parts).as_u64())
+        };
         let cached = first(&of_input, |parts| &parts.cached_tokens).or_else(|| spelled.num_cached_tokens.as_u64());
         let cached = cached.unwrap_or(0);
         let written = first(&of_input, |parts| &parts.cache_write_tokens).unwrap_or(0);
@@ -203,18 +205,18 @@ impl<'a> Spelled<'a> {
         object(text)
     }
 
-    fn input_parts(&self) -> [Parts; 4] {
+    fn input_parts(&self) -> [Option<Parts>; 4] {
         [self.prompt_tokens_details, self.prompt_token_details, self.input_tokens_details, self.input_token_details]
             .map(parts)
     }
 
-    fn output_parts(&self) -> [Parts; 2] {
+    fn output_parts(&self) -> [Option<Parts>; 2] {
         [self.completion_tokens_details, self.output_tokens_details].map(parts)
     }
 }
 
-fn parts(text: Option<&RawValue>) -> Parts {
-    text.and_then(|text| object(text.get())).unwrap_or_default()
+fn parts(text: Option<&RawValue>) -> Option<Parts> {
+    object(text?.get())
 }
 
 /// Reads an object; serde would take a list for one too.
@@ -229,7 +231,7 @@ fn text_of(value: &Value) -> String {
 /// A text of JSON without the space between its words.
 fn without_space(text: &str) -> String {
     let is_space = |letter: char| matches!(letter, ' ' | '\n' | '\r' | '\t');
-    if !text.contains(is_space) {
+    if !text.bytes().any(|byte| is_space(byte.into())) {
         return text.to_owned();
     }
     let (mut in_string, mut escaped) = (false, false);

@@ -4,7 +4,8 @@
 //! anything is held or sent.
 
 use bytes::{Bytes, BytesMut};
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::catalogue::Model;
 use crate::chat::{ChatRequest, InvalidRequest};
@@ -129,7 +130,7 @@ pub fn encode(dialect: Dialect, request: &ApiRequest, context: &CallContext<'_>)
 
 type Call = (&'static str, UpstreamBody, Reader);
 
-fn json(body: &Map<String, Value>) -> UpstreamBody {
+fn json(body: &impl Serialize) -> UpstreamBody {
     UpstreamBody::Json(to_json(body).into())
 }
 
@@ -142,14 +143,16 @@ fn chat_call(
     let shape =
         Shape { include_usage: chat.include_usage, whole_calls: chat.whole_calls && chat.stream, ..Shape::default() };
     let (body, reader) = match dialect {
-        Dialect::Openai => (openai::chat_body(chat, context, dropped)?, Reader::OpenaiChat(shape)),
-        Dialect::Compatible => (openai::compatible_chat_body(chat, context, dropped)?, Reader::OpenaiChat(shape)),
+        Dialect::Openai => (json(&openai::chat_body(chat, context, dropped)?), Reader::OpenaiChat(shape)),
+        Dialect::Compatible => {
+            (json(&openai::compatible_chat_body(chat, context, dropped)?), Reader::OpenaiChat(shape))
+        }
         Dialect::Mistral => {
             let (body, shape) = mistral::chat_body(chat, context, dropped)?;
-            (body, Reader::MistralChat(shape))
+            (json(&body), Reader::MistralChat(shape))
         }
     };
-    Ok(("/chat/completions", json(&body), reader))
+    Ok(("/chat/completions", body, reader))
 }
 
 fn responses_call(
