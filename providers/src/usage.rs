@@ -3,6 +3,10 @@
 //! Cached and cache-write tokens are subsets of a vendor's input, reasoning is a subset of its output; here they are
 //! taken apart once, so that nothing is priced twice. It must not know prices.
 
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -87,19 +91,17 @@ impl ReportedUsage {
     /// Reads a `usage` object of Chat Completions or embeddings. `None` when it is absent, null or has no token count
     /// at all: absent is not zero.
     pub fn from_chat(value: &Value) -> Option<Self> {
-        Self::read(text_of(value), |spelled| [spelled.prompt_tokens.as_u64(), spelled.completion_tokens.as_u64()])
+        Self::read(text_of(value), |spelled| [spelled.prompt_tokens.0, spelled.completion_tokens.0])
     }
 
     /// The same from its text, as it stands in an answer.
     pub(crate) fn from_chat_text(text: &RawValue) -> Option<Self> {
-        Self::read(without_space(text.get()), |spelled| {
-            [spelled.prompt_tokens.as_u64(), spelled.completion_tokens.as_u64()]
-        })
+        Self::read(without_space(text.get()), |spelled| [spelled.prompt_tokens.0, spelled.completion_tokens.0])
     }
 
     /// Reads a `usage` object of OpenAI's Responses or of a transcription billed by tokens.
     pub fn from_responses(value: &Value) -> Option<Self> {
-        Self::read(text_of(value), |spelled| [spelled.input_tokens.as_u64(), spelled.output_tokens.as_u64()])
+        Self::read(text_of(value), |spelled| [spelled.input_tokens.0, spelled.output_tokens.0])
     }
 
     /// Reads the usage of a transcription, in any of its three forms: tokens, a duration, or Mistral's tokens with
@@ -113,7 +115,7 @@ impl ReportedUsage {
         Self::from_responses(value).or_else(|| Self::from_chat(value))
     }
 
-    fn read(raw: String, totals: impl Fn(&Spelled<'_>) -> [Option<u64>; 2]) -> Option<Self> {
+    fn read(raw: String, totals: impl Fn(&Spelled) -> [Option<u64>; 2]) -> Option<Self> {
         let Some(spelled) = Spelled::of(&raw) else {
             // A name that comes twice is no reason to know nothing: the last one counts.
             let once = text_of(&serde_json::from_str(&raw).ok()?);
@@ -124,16 +126,11 @@ impl ReportedUsage {
         if input.max(output) > PLAUSIBLE_TOKENS {
             return None;
         }
-        let (of_input, of_output) = (spelled.input_parts(), spelled.output_parts());
-        let first = |groups: &[Option<Parts>], part: fn(&Parts) -> &Value| {
-            groups.iter().flatten().find_map(|parts| part(parts).as_u64())
-        };
-        let cached = first(&of_input, |parts| &parts.cached_tokens).or_else(|| spelled.num_cached_tokens.as_u64());
-        let cached = cached.unwrap_or(0);
-        let written = first(&of_input, |parts| &parts.cache_write_tokens).unwrap_or(0);
-        let audio = first(&of_input, |parts| &parts.audio_tokens).unwrap_or(0);
-        let reasoning = first(&of_output, |parts| &parts.reasoning_tokens).unwrap_or(0);
-        let total = spelled.total_tokens.as_u64().unwrap_or(input + output);
+        let cached = spelled.of_input(|parts| parts.cached_tokens).or(spelled.num_cached_tokens.0).unwrap_or(0);
+        let written = spelled.of_input(|parts| parts.cache_write_tokens).unwrap_or(0);
+        let audio = spelled.of_input(|parts| parts.audio_tokens).unwrap_or(0);
+        let reasoning = spelled.of_output(|parts| parts.reasoning_tokens).unwrap_or(0);
+        let total = spelled.total_tokens.0.unwrap_or(input + output);
         let audio_millis = millis(&spelled.prompt_audio_seconds).unwrap_or(0);
         let parts = [cached, written, audio].into_iter().try_fold(0_u64, u64::checked_add);
         // Parts larger than the whole cannot be disjoint: bill the whole at the full rate and say so. Sound that was
@@ -164,64 +161,129 @@ impl ReportedUsage {
 }
 
 /// A usage under every name that a vendor has for a part of it. What is of another type than expected is as good as
-/// absent, so counts are any value.
+/// absent.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Spelled<'a> {
-    prompt_tokens: Value,
-    completion_tokens: Value,
-    input_tokens: Value,
-    output_tokens: Value,
-    total_tokens: Value,
-    num_cached_tokens: Value,
+struct Spelled {
+    prompt_tokens: Count,
+    completion_tokens: Count,
+    input_tokens: Count,
+    output_tokens: Count,
+    total_tokens: Count,
+    num_cached_tokens: Count,
     prompt_audio_seconds: Value,
     service_tier: Value,
-    #[serde(borrow)]
-    prompt_tokens_details: Option<&'a RawValue>,
-    #[serde(borrow)]
-    prompt_token_details: Option<&'a RawValue>,
-    #[serde(borrow)]
-    input_tokens_details: Option<&'a RawValue>,
-    #[serde(borrow)]
-    input_token_details: Option<&'a RawValue>,
-    #[serde(borrow)]
-    completion_tokens_details: Option<&'a RawValue>,
-    #[serde(borrow)]
-    output_tokens_details: Option<&'a RawValue>,
+    prompt_tokens_details: Details,
+    prompt_token_details: Details,
+    input_tokens_details: Details,
+    input_token_details: Details,
+    completion_tokens_details: Details,
+    output_tokens_details: Details,
 }
 
-/// The parts of a total.
+impl Spelled {
+    /// Reads an object; serde would take a list for one too.
+    fn of(text: &str) -> Option<Self> {
+        text.starts_with('{').then(|| serde_json::from_str(text).ok())?
+    }
+
+    fn of_input(&self, part: fn(&Parts) -> Count) -> Option<u64> {
+        let groups = [
+            &self.prompt_tokens_details,
+            &self.prompt_token_details,
+            &self.input_tokens_details,
+            &self.input_token_details,
+        ];
+        groups.into_iter().find_map(|group| part(&group.0).0)
+    }
+
+    fn of_output(&self, part: fn(&Parts) -> Count) -> Option<u64> {
+        [&self.completion_tokens_details, &self.output_tokens_details].into_iter().find_map(|group| part(&group.0).0)
+    }
+}
+
+/// A whole number that is not negative, where it is one.
+#[derive(Clone, Copy, Default)]
+struct Count(Option<u64>);
+
+/// The parts of a total, where they are an object.
+#[derive(Default)]
+struct Details(Parts);
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Parts {
-    cached_tokens: Value,
-    cache_write_tokens: Value,
-    audio_tokens: Value,
-    reasoning_tokens: Value,
+    cached_tokens: Count,
+    cache_write_tokens: Count,
+    audio_tokens: Count,
+    reasoning_tokens: Count,
 }
 
-impl<'a> Spelled<'a> {
-    fn of(text: &'a str) -> Option<Self> {
-        object(text)
+/// What says nothing to a visitor: it is skipped, and as good as absent.
+macro_rules! skips {
+    ($($visit:ident: $value:ty),*) => {
+        $(fn $visit<E>(self, _value: $value) -> Result<Self::Value, E> {
+            Ok(Self::Value::default())
+        })*
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(Self::Value::default())
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+            IgnoredAny.visit_seq(list)?;
+            Ok(Self::Value::default())
+        }
+    };
+}
+
+struct CountVisitor;
+
+impl<'de> Visitor<'de> for CountVisitor {
+    type Value = Count;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a count")
     }
 
-    fn input_parts(&self) -> [Option<Parts>; 4] {
-        [self.prompt_tokens_details, self.prompt_token_details, self.input_tokens_details, self.input_token_details]
-            .map(parts)
+    fn visit_u64<E>(self, count: u64) -> Result<Count, E> {
+        Ok(Count(Some(count)))
     }
 
-    fn output_parts(&self) -> [Option<Parts>; 2] {
-        [self.completion_tokens_details, self.output_tokens_details].map(parts)
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Count, A::Error> {
+        IgnoredAny.visit_map(map)?;
+        Ok(Count::default())
+    }
+
+    skips!(visit_i64: i64, visit_f64: f64, visit_bool: bool, visit_str: &str);
+}
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CountVisitor)
     }
 }
 
-fn parts(text: Option<&RawValue>) -> Option<Parts> {
-    object(text?.get())
+struct DetailsVisitor;
+
+impl<'de> Visitor<'de> for DetailsVisitor {
+    type Value = Details;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the parts of a count")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Details, A::Error> {
+        Parts::deserialize(MapAccessDeserializer::new(map)).map(Details)
+    }
+
+    skips!(visit_u64: u64, visit_i64: i64, visit_f64: f64, visit_bool: bool, visit_str: &str);
 }
 
-/// Reads an object; serde would take a list for one too.
-fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
-    text.starts_with('{').then(|| serde_json::from_str(text).ok())?
+impl<'de> Deserialize<'de> for Details {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(DetailsVisitor)
+    }
 }
 
 fn text_of(value: &Value) -> String {
