@@ -112,9 +112,13 @@ impl Ledger {
     ///
     /// # Errors
     /// [`StoreError`] when nothing could be held; the vendor must then not be called.
-    pub async fn reserve(&self, request: ReservationRequest) -> Result<Decision, StoreError> {
-        match self {
-            Self::Sqlite(store) => store.reserve(request).await,
+    pub fn reserve(&self, request: ReservationRequest) -> impl Future<Output = Result<Decision, StoreError>> + Send {
+        // Boxed here: each layer below would keep a copy of its own.
+        let request = Box::new(request);
+        async move {
+            match self {
+                Self::Sqlite(store) => store.reserve(request).await,
+            }
         }
     }
 

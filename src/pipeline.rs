@@ -1,15 +1,18 @@
 //! The life of a request, as types: `Authenticated → Entered → Routed → Admitted → Dispatched → Settled`.
 //!
 //! Each stage is a value that only the function before it makes. Routing comes before admission, because what is held is
-//! the ceiling price of the chosen model. From admission on the work runs in a task that the process owns: a client that
-//! leaves stops nothing. It must not know HTTP: statuses and bodies are made in `http`.
+//! the ceiling price of the chosen model. From admission on the work is carried on by whoever waits for the answer, and by
+//! a task of the process once nobody does: a client that leaves stops nothing. It must not know HTTP: statuses and bodies
+//! are made in `http`.
 
 mod admit;
 mod deliver;
 mod dispatch;
 mod enter;
+mod frames;
 mod route;
 mod settle;
+mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,15 +26,17 @@ use providers::chat::InvalidRequest;
 use providers::error::ProviderError;
 use providers::request::ApiRequest;
 use providers::upstream::Upstream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use admit::Admitted;
 pub use dispatch::Dispatched;
 pub use enter::Entered;
+pub use frames::Frames;
 pub use route::{Call, Leg, Routed};
 pub use settle::Settled;
 
 use admit::Place;
+use work::Work;
 
 use crate::clock::{Clock, Tick};
 use crate::config::{Config, ProviderConfig};
@@ -169,8 +174,8 @@ pub enum Delivery {
         /// Exact cost in nano-euros, where it is known.
         cost_euro_nanos: Option<i64>,
     },
-    /// Streamed: event-stream frames. The channel closes once the call is settled.
-    Stream(mpsc::Receiver<Bytes>),
+    /// Streamed: event-stream frames. The last of them comes once the call is settled.
+    Stream(Frames),
 }
 
 /// Everything that the stages share.
@@ -273,13 +278,9 @@ impl Pipeline {
             return Err(PipelineError::ShuttingDown);
         }
         let routed = route::route(self, who, &request?, request_id)?;
-        let (head, answer) = oneshot::channel();
-        let pipeline = Arc::clone(self);
-        // From here on nothing may stop half-way: the client can leave, the hold must be resolved.
         let place = Place { rate, permit, received };
-        // Boxed: the future is long, and would be copied on its way to the runtime and within it.
-        self.shutdown.spawn(Box::pin(pipeline.run(routed, place, room, head)));
-        answer.await.map_err(|_| PipelineError::Internal("the call's task ended without an answer"))?
+        // From here on nothing may stop half-way: the client can leave, the hold must be resolved.
+        Work::begin(&self.shutdown, Arc::clone(self).run(routed, place, room)).await
     }
 
     async fn run(
@@ -287,25 +288,15 @@ impl Pipeline {
         routed: Routed,
         place: Place,
         room: OwnedSemaphorePermit,
-        head: oneshot::Sender<Result<Answered, PipelineError>>,
-    ) {
-        let admitted = match admit::admit(&self, routed, place).await {
-            Ok(admitted) => admitted,
-            Err(error) => {
-                let _client_left = head.send(Err(error));
-                return;
-            }
-        };
+    ) -> Result<Answered, PipelineError> {
+        let admitted = admit::admit(&self, routed, place).await?;
         metrics().admissions.with_label_values(&["admitted"]).inc();
         let dispatched = dispatch::dispatch(&self, admitted).await;
         // Sent, and not to be sent again: what follows needs nothing of it, however long the answer goes on.
         drop(room);
         match dispatched {
-            Ok(dispatched) => deliver::deliver(&self, dispatched, head).await,
-            Err(failed) => {
-                let error = failed.settle(&self).await;
-                let _client_left = head.send(Err(error));
-            }
+            Ok(dispatched) => Ok(deliver::deliver(&self, dispatched).await),
+            Err(failed) => Err(failed.settle(&self).await),
         }
     }
 }

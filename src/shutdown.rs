@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// Asks for and awaits the end of the process's tasks. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +31,11 @@ impl Shutdown {
         F::Output: Send + 'static,
     {
         self.tracker.spawn(task)
+    }
+
+    /// Makes shutdown wait until the token is dropped, for work that is done within a task of somebody else's.
+    pub fn delay(&self) -> TaskTrackerToken {
+        self.tracker.token()
     }
 
     /// Asks everything to stop. New work is refused from here on.

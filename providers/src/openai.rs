@@ -3,6 +3,7 @@
 //! The client speaks this dialect too, so answers and frames are forwarded as they came; those of a compatible host that
 //! departs from the shape are translated.
 
+mod repeat;
 mod request;
 mod response;
 

@@ -11,19 +11,17 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use jiff::Timestamp;
 use providers::chat::InvalidRequest;
 use providers::request::ApiRequest;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::mpsc::Receiver;
 
 use super::AppState;
 use super::error::ApiError;
 use super::events::EventStream;
 use super::middleware::Head;
 use crate::clock::Tick;
-use crate::pipeline::{Answered, Delivery, Entered, Incoming, Standing};
+use crate::pipeline::{Answered, Delivery, Entered, Frames, Incoming, Standing};
 use crate::telemetry::metrics;
 
 // Names of headers, looked up once and not for every answer.
@@ -134,7 +132,7 @@ fn duration_text(seconds: u64) -> String {
 }
 
 /// An event stream that no proxy may hold back.
-fn stream_response(frames: Receiver<Bytes>, open: OpenRequest, keep_alive: Duration) -> Response {
+fn stream_response(frames: Frames, open: OpenRequest, keep_alive: Duration) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
         (header::CACHE_CONTROL, "no-cache"),

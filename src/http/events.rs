@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::answer::OpenRequest;
+use crate::pipeline::Frames;
 
 /// A comment line, without the blank line that would make some clients see an empty event.
 const KEEP_ALIVE: &[u8] = b": ping\n";
 /// Frames on their way to the client.
 pub(super) struct EventStream {
-    frames: Receiver<Bytes>,
+    frames: Frames,
     _open: OpenRequest,
     keep_alive: Duration,
     /// Armed at the first silence, and set again only when it rings: most waits are short.
@@ -27,7 +27,7 @@ pub(super) struct EventStream {
 }
 
 impl EventStream {
-    pub(super) fn new(frames: Receiver<Bytes>, open: OpenRequest, keep_alive: Duration) -> Self {
+    pub(super) fn new(frames: Frames, open: OpenRequest, keep_alive: Duration) -> Self {
         Self { frames, _open: open, keep_alive, timer: Box::pin(sleep(keep_alive)), last: Instant::now() }
     }
 
@@ -51,7 +51,7 @@ impl Stream for EventStream {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        if let Poll::Ready(frame) = this.frames.poll_recv(context) {
+        if let Poll::Ready(frame) = this.frames.poll_next(context) {
             this.last = Instant::now();
             return Poll::Ready(frame.map(Ok));
         }
@@ -70,7 +70,7 @@ mod tests {
 
     fn stream() -> (Sender<Bytes>, EventStream) {
         let (sender, frames) = channel(32);
-        (sender, EventStream::new(frames, OpenRequest::without_permit(), SILENCE))
+        (sender, EventStream::new(Frames::relayed(frames), OpenRequest::without_permit(), SILENCE))
     }
 
     #[tokio::test(start_paused = true)]

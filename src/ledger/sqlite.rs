@@ -224,7 +224,7 @@ impl SqliteStore {
         self.writer.as_ref().ok_or_else(|| StoreError::Unavailable("opened beside a serving process".to_owned()))
     }
 
-    pub(super) async fn reserve(&self, request: ReservationRequest) -> Result<Decision, StoreError> {
+    pub(super) async fn reserve(&self, request: Box<ReservationRequest>) -> Result<Decision, StoreError> {
         self.writer()?.reserve(request).await
     }
 

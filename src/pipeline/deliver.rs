@@ -1,32 +1,27 @@
 //! The answer to the client, and on to the end when the client has left.
 //!
-//! Frames go through a short channel, so a slow client slows the vendor and not the gateway's memory. When the client
-//! leaves, the vendor's stream is read on (bounded in time and number) to learn the exact usage.
+//! When the client leaves, the vendor's stream is read on (bounded in time and number) to learn the exact usage.
 
+use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use providers::error::ProviderError;
 use providers::stream::{AnswerStream, Piece};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
 
 use super::dispatch::{Dispatched, Reply};
+use super::frames::{Frames, Outlet};
 use super::settle::{Ending, Open};
-use super::{Answered, Delivery, Origin, Pipeline, PipelineError};
+use super::{Answered, Delivery, Origin, Pipeline};
 use crate::telemetry::metrics;
 
-/// Frames on their way to the client.
-const CHANNEL_FRAMES: usize = 32;
 /// Why an answer was not read on after its client had left: too many were being read on already.
 const DRAIN_REFUSED: &str = "drain_refused";
 /// Why it was not read on to its end: it went on for longer than `upstream.drain_seconds`.
 const DRAIN_BOUND: &str = "drain_bound";
 
-type Head = oneshot::Sender<Result<Answered, PipelineError>>;
-
-pub(super) async fn deliver(pipeline: &Pipeline, dispatched: Dispatched, head: Head) {
+pub(super) async fn deliver(pipeline: &Arc<Pipeline>, dispatched: Dispatched) -> Answered {
     let Dispatched { admitted, reply, attempt, earlier } = dispatched;
     let standing = admitted.standing;
     let origin = |model: Option<&String>| Origin {
@@ -45,28 +40,38 @@ pub(super) async fn deliver(pipeline: &Pipeline, dispatched: Dispatched, head: H
                 content_type: answer.content_type,
                 cost_euro_nanos: settled.cost_euro_nanos(),
             };
-            let _client_left = head.send(Ok(Answered { origin, standing, delivery }));
+            Answered { origin, standing, delivery }
         }
         Reply::Stream(stream, first) => {
             let origin = origin(stream.facts().response_model.as_ref());
-            let (frames, body) = mpsc::channel(CHANNEL_FRAMES);
-            // A client that has left gets its head back as the error: dropped here and now, or the channel would stay
-            // open on our side and never tell that nobody reads it.
-            drop(head.send(Ok(Answered { origin, standing, delivery: Delivery::Stream(body) })));
             let deadline = admitted.deadline;
-            let mut open = Open { admitted, attempt, earlier };
-            let (mut stream, ending, last) = pump(pipeline, &mut open, *stream, first, &frames).await;
-            let _settled = open.settle(pipeline, ending.with(&stream)).await;
-            // Only now, when the call is in the books: who has the last event has an answer that no crash makes dearer.
-            if !last.is_empty() {
-                let _client_left = hand_over(deadline, &frames, last).await;
-            }
-            drop(frames);
-            if stream.is_done() {
-                // The connection to the vendor can be used again once its body has ended.
-                let _end = stream.next().await;
-            }
+            let open = Open { admitted, attempt, earlier };
+            let pipeline = Arc::clone(pipeline);
+            let shutdown = pipeline.shutdown.clone();
+            let frames = Frames::of(&shutdown, deadline, |outlet| stream_on(pipeline, open, stream, first, outlet));
+            Answered { origin, standing, delivery: Delivery::Stream(frames) }
         }
+    }
+}
+
+/// Hands a streamed answer over and settles it before its last event.
+async fn stream_on(
+    pipeline: Arc<Pipeline>,
+    mut open: Open,
+    mut stream: Box<AnswerStream>,
+    first: Option<Piece>,
+    outlet: Outlet,
+) {
+    let (ending, last) = pump(&pipeline, &mut open, &mut stream, first, &outlet).await;
+    let _settled = open.settle(&pipeline, ending.with(&stream)).await;
+    // Only now, when the call is in the books: who has the last event has an answer that no crash makes dearer.
+    if !last.is_empty() {
+        let _client_left = outlet.give(last).await;
+    }
+    if stream.is_done() && soon(&mut stream, TURNS).await.is_none() {
+        // The connection to the vendor can be used again once its body has ended; the client need not wait for that.
+        outlet.close();
+        let _end = stream.next().await;
     }
 }
 
@@ -106,28 +111,34 @@ fn has_final_usage(stream: &AnswerStream) -> bool {
 async fn pump(
     pipeline: &Pipeline,
     open: &mut Open,
-    mut stream: AnswerStream,
+    stream: &mut AnswerStream,
     first: Option<Piece>,
-    frames: &mpsc::Sender<Bytes>,
-) -> (AnswerStream, Pumped, Bytes) {
-    let deadline = open.admitted.deadline;
-    let drained = |(stream, pumped)| (stream, pumped, Bytes::new());
+    outlet: &Outlet,
+) -> (Pumped, Bytes) {
     let mut burst = Burst::default();
+    let mut turns = TURNS;
     let mut next = first.map(|piece| Some(Ok(piece)));
     loop {
         if next.is_none() && burst.has_room() {
-            next = soon(&mut stream).await;
+            next = soon(stream, turns).await;
+            // Frames that come one by one are not waited for; one that is there already may be the first of many.
+            turns = if next.is_some() { TURNS } else { 0 };
         }
         let item = match next.take() {
             Some(item) => item,
             None => {
-                if !burst.leaves(deadline, frames).await {
-                    return drained(drain(pipeline, open, stream).await);
+                if !burst.leaves(outlet).await {
+                    return (drain(pipeline, open, stream).await, Bytes::new());
                 }
-                tokio::select! {
-                    biased;
-                    item = stream.next() => item,
-                    () = frames.closed() => return drained(drain(pipeline, open, stream).await),
+                if let Some(item) = stream.next().now_or_never() {
+                    turns = TURNS;
+                    item
+                } else {
+                    tokio::select! {
+                        biased;
+                        item = stream.next() => item,
+                        () = outlet.left() => return (drain(pipeline, open, stream).await, Bytes::new()),
+                    }
                 }
             }
         };
@@ -135,39 +146,38 @@ async fn pump(
             Some(Ok(piece)) => {
                 note(pipeline, open, &piece);
                 if stream.is_done() {
-                    let client_left = !burst.leaves(deadline, frames).await;
-                    return (stream, Pumped::Complete { client_left }, piece.bytes);
+                    let client_left = !burst.leaves(outlet).await;
+                    return (Pumped::Complete { client_left }, piece.bytes);
                 }
                 burst.push(piece.bytes);
             }
             None => {
-                let client_left = !burst.leaves(deadline, frames).await;
-                return (stream, Pumped::Complete { client_left }, Bytes::new());
+                let client_left = !burst.leaves(outlet).await;
+                return (Pumped::Complete { client_left }, Bytes::new());
             }
             Some(Err(error)) => {
-                let client_left = !burst.leaves(deadline, frames).await || frames.is_closed();
+                let client_left = !burst.leaves(outlet).await || outlet.has_left();
                 // The status is long gone: the error goes as an event, and the stream ends as clients expect.
                 let failure = stream.failure_frame(&error);
-                return (stream, Pumped::Broken { error_type: error.kind.label(), client_left }, failure);
+                return (Pumped::Broken { error_type: error.kind.label(), client_left }, failure);
             }
         }
     }
 }
 
 /// How often the task steps back after a frame, so that whoever reads the vendor's connection can bring the next of the
-/// same burst. A vendor that sends a token every few milliseconds loses some microseconds by it; a burst leaves with one
-/// write to the client's socket, and not with one for each frame.
+/// same burst, which then leaves with one write to the client's socket and not with one for each frame.
 const TURNS: u8 = 2;
 /// Frames of a burst leave together up to this length, in bytes.
 const BURST_BYTES: usize = 16 << 10;
 
 /// What comes next, if it is there already or comes within some turns of other tasks.
-async fn soon(stream: &mut AnswerStream) -> Option<Option<Result<Piece, ProviderError>>> {
-    for turn in 0..=TURNS {
+async fn soon(stream: &mut AnswerStream, turns: u8) -> Option<Option<Result<Piece, ProviderError>>> {
+    for turn in 0..=turns {
         if let Some(item) = stream.next().now_or_never() {
             return Some(item);
         }
-        if turn < TURNS {
+        if turn < turns {
             step_back().await;
         }
     }
@@ -208,7 +218,7 @@ impl Burst {
     }
 
     /// Gives everything to the client, a single frame as it came; false when it has left.
-    async fn leaves(&mut self, deadline: Instant, frames: &mpsc::Sender<Bytes>) -> bool {
+    async fn leaves(&mut self, outlet: &Outlet) -> bool {
         let bytes = std::mem::take(&mut self.bytes);
         let joined = match self.frames.len() {
             0 => return true,
@@ -219,14 +229,8 @@ impl Burst {
                 joined.freeze()
             }
         };
-        hand_over(deadline, frames, joined).await
+        outlet.give(joined).await
     }
-}
-
-/// Gives the client a frame; false when it has left, or stays but reads nothing until the call's deadline: it must not
-/// hold money and a place at the vendor for as long as it likes.
-async fn hand_over(deadline: Instant, frames: &mpsc::Sender<Bytes>, frame: Bytes) -> bool {
-    matches!(tokio::time::timeout_at(deadline, frames.send(frame)).await, Ok(Ok(())))
 }
 
 fn note(pipeline: &Pipeline, open: &mut Open, piece: &Piece) {
@@ -236,15 +240,15 @@ fn note(pipeline: &Pipeline, open: &mut Open, piece: &Piece) {
 }
 
 /// Reads the vendor's stream to its end for the sake of its usage, within the bounds.
-async fn drain(pipeline: &Pipeline, open: &mut Open, mut stream: AnswerStream) -> (AnswerStream, Pumped) {
+async fn drain(pipeline: &Pipeline, open: &mut Open, stream: &mut AnswerStream) -> Pumped {
     let broken = |error_type| Pumped::Broken { error_type, client_left: true };
-    if has_final_usage(&stream) {
+    if has_final_usage(stream) {
         // Clients leave right after the last event; that is no interruption.
-        return (stream, Pumped::Complete { client_left: false });
+        return Pumped::Complete { client_left: false };
     }
     let Ok(_permit) = pipeline.drains.try_acquire() else {
         metrics().drains.with_label_values(&["refused"]).inc();
-        return (stream, broken(DRAIN_REFUSED));
+        return broken(DRAIN_REFUSED);
     };
     let read = async {
         loop {
@@ -262,12 +266,13 @@ async fn drain(pipeline: &Pipeline, open: &mut Open, mut stream: AnswerStream) -
         Err(_) => ("bound", broken(DRAIN_BOUND)),
     };
     metrics().drains.with_label_values(&[label]).inc();
-    (stream, pumped)
+    pumped
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shutdown::Shutdown;
 
     fn frame(text: &'static str) -> Bytes {
         Bytes::from_static(text.as_bytes())
@@ -275,40 +280,33 @@ mod tests {
 
     #[tokio::test]
     async fn a_burst_leaves_as_one_and_a_single_frame_as_it_came() {
-        let (frames, mut body) = mpsc::channel(4);
-        let deadline = Instant::now() + std::time::Duration::from_secs(60);
-        let mut burst = Burst::default();
-        assert!(burst.leaves(deadline, &frames).await, "nothing leaves at once");
         let single = frame("data: a\n\n");
-        burst.push(single.clone());
-        assert!(burst.leaves(deadline, &frames).await);
-        assert_eq!(body.recv().await.unwrap().as_ptr(), single.as_ptr(), "no copy");
-        for text in ["data: b\n\n", "", "data: c\n\n"] {
-            burst.push(frame(text));
-        }
-        assert!(burst.has_room() && burst.leaves(deadline, &frames).await);
-        assert_eq!(body.recv().await.unwrap(), "data: b\n\ndata: c\n\n");
-        assert!(body.is_empty() && burst.frames.is_empty() && burst.bytes == 0);
-        burst.push(vec![b'x'; BURST_BYTES].into());
-        assert!(!burst.has_room(), "a long burst does not wait for more");
-        drop(body);
-        assert!(!burst.leaves(deadline, &frames).await, "the client has left");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_reads_nothing_is_given_up_at_the_deadline() {
-        let (frames, _body) = mpsc::channel(1);
-        let deadline = Instant::now() + std::time::Duration::from_secs(60);
-        assert!(hand_over(deadline, &frames, frame("a")).await);
-        assert!(!hand_over(deadline, &frames, frame("b")).await);
-        assert!(Instant::now() >= deadline);
+        let sent = single.clone();
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+        let mut frames = Frames::of(&Shutdown::new(), deadline, |outlet| async move {
+            let mut burst = Burst::default();
+            assert!(burst.leaves(&outlet).await, "nothing leaves at once");
+            burst.push(sent);
+            assert!(burst.leaves(&outlet).await);
+            for text in ["data: b\n\n", "", "data: c\n\n"] {
+                burst.push(frame(text));
+            }
+            assert!(burst.has_room() && burst.leaves(&outlet).await);
+            assert!(burst.frames.is_empty() && burst.bytes == 0);
+            burst.push(vec![b'x'; BURST_BYTES].into());
+            assert!(!burst.has_room(), "a long burst does not wait for more");
+        });
+        let mut next = async || std::future::poll_fn(|context| frames.poll_next(context)).await;
+        assert_eq!(next().await.unwrap().as_ptr(), single.as_ptr(), "no copy");
+        assert_eq!(next().await.unwrap(), "data: b\n\ndata: c\n\n");
+        assert_eq!(next().await, None);
     }
 
     #[tokio::test]
     async fn whoever_steps_back_lets_the_others_go_first() {
-        let (said, mut heard) = mpsc::unbounded_channel();
+        let (said, mut heard) = tokio::sync::mpsc::unbounded_channel();
         let other = said.clone();
-        let tasks = crate::shutdown::Shutdown::new();
+        let tasks = Shutdown::new();
         let first = tasks.spawn(async move {
             step_back().await;
             said.send("first, after a step back").unwrap();

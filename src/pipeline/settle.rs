@@ -100,7 +100,13 @@ impl Settled {
 impl Open {
     /// Settles the call. When the store cannot be written the settlement is tried again in a task of its own, and the
     /// client need not wait for it.
-    pub(super) async fn settle(self, pipeline: &Pipeline, ending: Ending<'_>) -> Settled {
+    ///
+    /// What is to be written is made up here and now: waiting for it needs nothing of the call any more.
+    pub(super) fn settle<'p>(
+        self,
+        pipeline: &'p Pipeline,
+        ending: Ending<'_>,
+    ) -> impl Future<Output = Settled> + Send + use<'p> {
         let Self { admitted, attempt, mut earlier } = self;
         let entry = attempt.entry(pipeline, &admitted, ending);
         record(&attempt, &entry);
@@ -109,8 +115,11 @@ impl Open {
         let Admitted { reservation, permit, .. } = admitted;
         // The resident's next call may begin now.
         drop(permit);
-        write(pipeline, Settlement::new(reservation, earlier)).await;
-        settled
+        let settlement = Settlement::new(reservation, earlier);
+        async move {
+            write(pipeline, settlement).await;
+            settled
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::repeat::Form;
 use crate::chat::text_chars;
 use crate::error::{ErrorKind, ProviderError};
 use crate::normalise::{ChunkTranslator, FINISH_REASONS, Shape, whole};
@@ -22,8 +23,12 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl Text<'_> {
     fn chars(&self) -> u64 {
-        u64::try_from(self.0.chars().count()).unwrap_or(u64::MAX)
+        chars(&self.0)
     }
+}
+
+fn chars(text: &str) -> u64 {
+    u64::try_from(text.chars().count()).unwrap_or(u64::MAX)
 }
 
 /// The parts of a chunk that matter here, borrowed from the frame.
@@ -72,7 +77,17 @@ struct CallHead {
     index: Option<u64>,
 }
 
-impl Chunk<'_> {
+impl<'a> Chunk<'a> {
+    /// The text, where it is all that the chunk says: one of the same form says the same but for its text.
+    fn text_alone(&self) -> Option<&'a str> {
+        let [ChunkChoice { delta, finish_reason: None }] = &self.choices[..] else { return None };
+        let Delta { content: Some(Text(Cow::Borrowed(text))), tool_calls: None, function_call: None, .. } = delta
+        else {
+            return None;
+        };
+        (self.usage.is_none() && delta.reasoning_content.is_none()).then_some(text)
+    }
+
     /// Whether an OpenAI client can take it as it is.
     fn is_in_shape(&self) -> bool {
         let choices_fit = self.choices.iter().all(|choice| {
@@ -96,6 +111,8 @@ pub(crate) struct ChatReader {
     usage_shown: bool,
     /// The last usage that rode on a chunk with content, as a chunk of its own for the end.
     usage_held: Option<Bytes>,
+    /// What stands around the text of chunks that hold nothing else and are forwarded as they came.
+    form: Form,
 }
 
 impl ChatReader {
@@ -106,6 +123,7 @@ impl ChatReader {
             translator: ChunkTranslator::new(shape),
             usage_shown: false,
             usage_held: None,
+            form: Form::default(),
         }
     }
 
@@ -170,13 +188,24 @@ impl ChatReader {
 
 impl FrameReader for ChatReader {
     fn read(&mut self, frame: &Frame, facts: &mut AnswerFacts) -> Result<Decoded, ProviderError> {
+        if let Some(text) = self.form.text(&frame.raw) {
+            let visible_chars = chars(text);
+            return Ok(Decoded { bytes: frame.raw.clone(), visible_chars, has_content: true, ..Decoded::default() });
+        }
         // Comments are the vendor's keep-alive: they carry nothing, and must never be passed on as data.
         let Some(data) = frame.data().filter(|data| !data.is_empty()) else { return Ok(Decoded::default()) };
         if &data[..] == b"[DONE]" {
             return Ok(Decoded { bytes: self.last(forwarded(frame, &data)), done: true, ..Decoded::default() });
         }
         match serde_json::from_slice::<Chunk<'_>>(&data) {
-            Ok(chunk) if chunk.is_in_shape() && !self.translate_all => Ok(self.forward(frame, &data, chunk, facts)),
+            Ok(chunk) if chunk.is_in_shape() && !self.translate_all => {
+                let text = chunk.text_alone();
+                let decoded = self.forward(frame, &data, chunk, facts);
+                if let Some(text) = text.filter(|_| decoded.bytes.as_ptr() == frame.raw.as_ptr()) {
+                    self.form.learn(&frame.raw, text);
+                }
+                Ok(decoded)
+            }
             _ => self.translate(&data, facts),
         }
     }

@@ -94,8 +94,8 @@ impl WriterHandle {
         answer.await.map_err(|_| StoreError::Unavailable("the writer has ended".to_owned()))?
     }
 
-    pub(super) async fn reserve(&self, request: ReservationRequest) -> Result<Decision, StoreError> {
-        self.ask(|reply| Command::Reserve(Box::new(request), reply)).await
+    pub(super) async fn reserve(&self, request: Box<ReservationRequest>) -> Result<Decision, StoreError> {
+        self.ask(|reply| Command::Reserve(request, reply)).await
     }
 
     pub(super) async fn settle(&self, settlement: Settlement) -> Result<(), StoreError> {
