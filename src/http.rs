@@ -25,8 +25,6 @@ use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::routing::{any, get, post};
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
-use tower::ServiceBuilder;
-use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::clock::Clock;
 use crate::identity::Directory;
@@ -98,29 +96,32 @@ impl FromRef<AppState> for Directory {
 
 /// The residents' listener. Web pages of `cors_origins` may call it from a browser.
 pub fn public_router(state: AppState, cors_origins: &[String]) -> Router {
-    let api = Router::new()
-        .route("/chat/completions", post(endpoints::chat_completions))
-        .route("/responses", post(endpoints::responses))
-        .route("/responses/{*rest}", any(endpoints::stored_response))
-        .route("/embeddings", post(endpoints::embeddings))
-        .route("/moderations", post(endpoints::moderations))
-        // Its own bounds are kept while the form is read.
-        .route("/audio/transcriptions", post(transcriptions::transcriptions).layer(DefaultBodyLimit::disable()))
-        .route("/models", get(models::list_models))
-        .route("/models/{*id}", get(models::get_model))
-        .route("/usage", get(usage::get_usage));
-    // Clients differ in whether a base address ends in /v1: both work.
-    let router = Router::new()
-        .nest("/v1", api.clone())
-        .merge(api)
-        .route("/openapi.json", get(openapi::openapi_json))
-        .route("/", get(openapi::welcome));
+    let router = Router::new().route("/openapi.json", get(openapi::openapi_json)).route("/", get(openapi::welcome));
+    // Clients differ in whether a base address ends in /v1: both work. Not nested: that would take two boxes and write a
+    // new address for each request.
+    let router = ["/v1", ""].into_iter().fold(router, api_routes);
     let router = with_layers(router, state);
     if cors_origins.is_empty() {
         return router;
     }
     // Outermost: a browser asks first, without a key.
     router.layer(middleware::cors(cors_origins))
+}
+
+/// The endpoints below `base`.
+fn api_routes(router: Router<AppState>, base: &str) -> Router<AppState> {
+    let at = |path: &str| format!("{base}{path}");
+    router
+        .route(&at("/chat/completions"), post(endpoints::chat_completions))
+        .route(&at("/responses"), post(endpoints::responses))
+        .route(&at("/responses/{*rest}"), any(endpoints::stored_response))
+        .route(&at("/embeddings"), post(endpoints::embeddings))
+        .route(&at("/moderations"), post(endpoints::moderations))
+        // Its own bounds are kept while the form is read.
+        .route(&at("/audio/transcriptions"), post(transcriptions::transcriptions).layer(DefaultBodyLimit::disable()))
+        .route(&at("/models"), get(models::list_models))
+        .route(&at("/models/{*id}"), get(models::get_model))
+        .route(&at("/usage"), get(usage::get_usage))
 }
 
 /// The mairie's listener.
@@ -141,15 +142,11 @@ pub fn ops_router(state: AppState) -> Router {
     with_layers(router, state)
 }
 
-/// The stack of every listener, outermost first: panic to 500 · what happens around every answer.
+/// What every listener has: its own words for what is not there, and what happens around every answer.
 fn with_layers(router: Router<AppState>, state: AppState) -> Router {
     router
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
-        .layer(
-            ServiceBuilder::new()
-                .layer(CatchPanicLayer::custom(error::panicked))
-                .layer(axum::middleware::from_fn_with_state(state.clone(), middleware::around)),
-        )
+        .layer(middleware::AroundLayer::new(state.clone()))
         .with_state(state)
 }

@@ -8,7 +8,7 @@ mod content;
 use serde_json::{Map, Value};
 
 use crate::catalogue::{Model, UsageBound};
-use crate::responses;
+use crate::{responses, to_json};
 
 pub use content::{Media, text_chars};
 
@@ -89,18 +89,21 @@ impl ChatRequest {
     /// # Errors
     /// [`InvalidRequest`] when `model` or `messages` are missing, or for values of the wrong type where the gateway has
     /// to act on them.
-    pub fn from_map(mut rest: Map<String, Value>, body_bytes: u64) -> Result<Self, InvalidRequest> {
-        let model = take_model(&mut rest)?;
+    pub fn from_map(map: Map<String, Value>, body_bytes: u64) -> Result<Self, InvalidRequest> {
+        let mut known = Known::default();
+        // In one pass: what is taken out of a map one by one moves all that follows.
+        let rest: Map<String, Value> = map.into_iter().filter_map(|(key, value)| known.keep(key, value)).collect();
+        let model = model_of(known.model)?;
         let mut media = Media::default();
-        let messages = content::parse_messages(rest.shift_remove("messages"), &mut media)?;
-        let stream = take_bool(&mut rest, "stream")?.unwrap_or(false);
-        let include_usage = parse_stream_options(rest.shift_remove("stream_options"))?;
-        let old_limit = take_u64(&mut rest, "max_tokens")?;
-        let max_output_tokens = take_u64(&mut rest, "max_completion_tokens")?.or(old_limit);
+        let messages = content::parse_messages(known.messages, &mut media)?;
+        let stream = flag_of("stream", known.stream.as_ref())?.unwrap_or(false);
+        let include_usage = parse_stream_options(known.stream_options)?;
+        let old_limit = count_of("max_tokens", known.max_tokens)?;
+        let max_output_tokens = count_of("max_completion_tokens", known.max_completion_tokens)?.or(old_limit);
         if max_output_tokens == Some(0) {
             return Err(InvalidRequest::new("max_completion_tokens", "The output limit must be at least 1 token."));
         }
-        let choices = take_u64(&mut rest, "n")?.unwrap_or(1);
+        let choices = count_of("n", known.n)?.unwrap_or(1);
         if !(1..=MAX_CHOICES).contains(&choices) {
             return Err(InvalidRequest::new("n", format!("`n` must be between 1 and {MAX_CHOICES}.")));
         }
@@ -135,7 +138,7 @@ impl ChatRequest {
     /// [`InvalidRequest`] when the model cannot take what the request carries.
     pub fn bound(&self, model: &Model, max_output_tokens: u64) -> Result<UsageBound, InvalidRequest> {
         self.media.check(model)?;
-        let prediction = self.rest.get("prediction").map_or(0, |prediction| length(prediction.to_string().as_bytes()));
+        let prediction = self.rest.get("prediction").map_or(0, |prediction| length(&to_json(prediction)));
         let sound = model.max_audio_seconds.unwrap_or(0).saturating_mul(1_000);
         Ok(UsageBound {
             // A text is bounded by its own bytes, and not by a window that the catalogue may have from another day.
@@ -155,7 +158,7 @@ impl ChatRequest {
             seed.extend_from_slice(role.as_bytes());
             seed.push(0);
             if let Some(content) = message.get("content") {
-                seed.extend_from_slice(content.to_string().as_bytes());
+                seed.extend_from_slice(&to_json(content));
             }
             seed.push(0);
             if role == "user" {
@@ -163,6 +166,36 @@ impl ChatRequest {
             }
         }
         seed
+    }
+}
+
+/// The fields that the gateway acts on, as they came.
+#[derive(Default)]
+struct Known {
+    model: Option<Value>,
+    messages: Option<Value>,
+    stream: Option<Value>,
+    stream_options: Option<Value>,
+    max_tokens: Option<Value>,
+    max_completion_tokens: Option<Value>,
+    n: Option<Value>,
+}
+
+impl Known {
+    /// Keeps a field that is one of them, and gives back any other.
+    fn keep(&mut self, key: String, value: Value) -> Option<(String, Value)> {
+        let field = match key.as_str() {
+            "model" => &mut self.model,
+            "messages" => &mut self.messages,
+            "stream" => &mut self.stream,
+            "stream_options" => &mut self.stream_options,
+            "max_tokens" => &mut self.max_tokens,
+            "max_completion_tokens" => &mut self.max_completion_tokens,
+            "n" => &mut self.n,
+            _ => return Some((key, value)),
+        };
+        *field = Some(value);
+        None
     }
 }
 
@@ -188,7 +221,11 @@ pub(crate) fn parse_object(body: &[u8], what: &str) -> Result<Map<String, Value>
 
 /// Takes the model asked for out of a request.
 pub(crate) fn take_model(rest: &mut Map<String, Value>) -> Result<String, InvalidRequest> {
-    match rest.shift_remove("model") {
+    model_of(rest.shift_remove("model"))
+}
+
+fn model_of(model: Option<Value>) -> Result<String, InvalidRequest> {
+    match model {
         Some(Value::String(model)) if !model.is_empty() => Ok(model),
         Some(_) => Err(InvalidRequest::new("model", "`model` must be a text that is not empty.")),
         None => Err(InvalidRequest::new("model", "You must provide a `model` parameter.")),
@@ -227,16 +264,20 @@ pub(crate) fn wrong_type(param: &str, wanted: &str) -> InvalidRequest {
     InvalidRequest::new(param, format!("`{param}` must be {wanted}."))
 }
 
-pub(crate) fn take_bool(rest: &mut Map<String, Value>, key: &str) -> Result<Option<bool>, InvalidRequest> {
-    match rest.shift_remove(key) {
+fn flag_of(key: &str, value: Option<&Value>) -> Result<Option<bool>, InvalidRequest> {
+    match value {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::Bool(value)) => Ok(Some(value)),
+        Some(Value::Bool(value)) => Ok(Some(*value)),
         Some(_) => Err(wrong_type(key, "true or false")),
     }
 }
 
 pub(crate) fn take_u64(rest: &mut Map<String, Value>, key: &str) -> Result<Option<u64>, InvalidRequest> {
-    match rest.shift_remove(key) {
+    count_of(key, rest.shift_remove(key))
+}
+
+fn count_of(key: &str, value: Option<Value>) -> Result<Option<u64>, InvalidRequest> {
+    match value {
         None | Some(Value::Null) => Ok(None),
         Some(value) => value.as_u64().map(Some).ok_or_else(|| wrong_type(key, "a whole number that is not negative")),
     }

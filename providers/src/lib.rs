@@ -65,6 +65,12 @@ impl fmt::Display for ProviderId {
     }
 }
 
+/// JSON of a value. Its `Display` gives the same, but letter by letter, and takes several times as long.
+pub(crate) fn to_json(value: &impl Serialize) -> Vec<u8> {
+    // Maps have texts for keys, and nothing is written to but memory: it does not fail.
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
 /// The wire format a vendor speaks. A closed set: adding one makes the compiler list every place that must decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -136,7 +136,7 @@ pub(crate) fn mistral_answer(body: &Bytes) -> Result<(Bytes, AnswerFacts), Provi
         "model": answer.get("model").cloned().unwrap_or_default(),
         "results": results.iter().map(openai_result).collect::<Vec<_>>(),
     });
-    Ok((out.to_string().into(), facts))
+    Ok((crate::to_json(&out).into(), facts))
 }
 
 fn read(body: &Bytes) -> Result<(Value, AnswerFacts), ProviderError> {

@@ -121,11 +121,13 @@ impl fmt::Display for Money {
 /// Prints nano-units as an exact decimal with at least two decimals: `12.50`, `0.000012`.
 pub fn format_nanos(nanos: i64) -> String {
     let sign = if nanos < 0 { "-" } else { "" };
-    let magnitude = nanos.unsigned_abs();
-    let units = magnitude / NANOS_PER_UNIT.unsigned_abs();
-    let fraction = format!("{:09}", magnitude % NANOS_PER_UNIT.unsigned_abs());
-    let kept = fraction.trim_end_matches('0').len().max(2);
-    format!("{sign}{units}.{}", &fraction[..kept])
+    let (units, fraction) =
+        (nanos.unsigned_abs() / NANOS_PER_UNIT.unsigned_abs(), nanos.unsigned_abs() % NANOS_PER_UNIT.unsigned_abs());
+    let mut text = format!("{sign}{units}.{fraction:09}");
+    let end = text.len();
+    // All decimals but the zeros at the end, and two at least.
+    text.truncate(text.trim_end_matches('0').len().max(end - 7));
+    text
 }
 
 /// Reads a non-negative decimal (`"0.15"`) as an integer of `10^-decimals` units, exactly.

@@ -13,26 +13,29 @@ mod notify;
 mod permit;
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::Stream;
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, TryStreamExt};
 use http::{HeaderMap, HeaderValue};
 use reqwest::Url;
 use tower::ServiceBuilder;
 use tower::util::BoxCloneSyncService;
 
-use crate::error::ProviderError;
+use crate::Dialect;
+use crate::error::{ErrorKind, ProviderError};
 use crate::upload::Upload;
 
 pub(crate) use address::{Addresses, authorization};
 pub use breaker::BreakerSettings;
-pub use client::{ClientPool, HttpService};
+pub use client::ClientPool;
 pub use deadline::Deadlines;
 pub use get::{AdminKey, Getter};
 pub use notify::Notifier;
 
 use breaker::BreakerLayer;
+use client::send;
 use deadline::DeadlineLayer;
 use permit::PermitLayer;
 
@@ -72,14 +75,15 @@ pub struct Form {
     pub file: Upload,
 }
 
-/// The head of a vendor's answer, and its body to be read.
-pub struct UpstreamResponse {
+/// The head of a vendor's answer, and its body to be read. Within the stack each layer puts its own around the body, and
+/// none of them a box.
+pub struct UpstreamResponse<B = BodyStream> {
     /// HTTP status.
     pub status: http::StatusCode,
     /// Headers of the vendor; never forwarded as they are.
     pub headers: HeaderMap,
     /// The body; it holds the concurrency permit.
-    pub body: BodyStream,
+    pub body: B,
 }
 
 /// The type of a finished stack.
@@ -98,15 +102,44 @@ pub struct TransportSettings {
     pub breaker: BreakerSettings,
 }
 
-/// Builds the stack of one vendor around an HTTP service.
-pub fn stack(settings: &TransportSettings, http: HttpService) -> UpstreamService {
+/// Builds the stack of one vendor, which sends through `pool` and reads errors in `dialect`.
+pub fn stack(settings: &TransportSettings, pool: Arc<ClientPool>, dialect: Dialect) -> UpstreamService {
     BoxCloneSyncService::new(
         ServiceBuilder::new()
+            .map_response(UpstreamResponse::boxed)
             .layer(BreakerLayer::new(settings.breaker))
             .layer(PermitLayer::new(settings.max_concurrency, settings.permit_wait))
             .layer(DeadlineLayer::new(settings.deadlines))
-            .service(http),
+            .service_fn(move |request| send(Arc::clone(&pool), dialect, request)),
     )
+}
+
+impl<B: Stream<Item = Result<Bytes, ProviderError>> + Send + 'static> UpstreamResponse<B> {
+    /// The same, whatever its body is made of.
+    fn boxed(self) -> UpstreamResponse {
+        UpstreamResponse { status: self.status, headers: self.headers, body: Box::pin(self.body) }
+    }
+}
+
+/// Reads a body of at most `limit` bytes to its end. One that comes in one piece is not copied.
+///
+/// # Errors
+/// As the body's, or [`ErrorKind::Protocol`] for a longer one.
+pub(crate) async fn read_whole(mut body: BodyStream, limit: usize) -> Result<Bytes, ProviderError> {
+    let mut first = Bytes::new();
+    let mut joined = BytesMut::new();
+    while let Some(chunk) = body.try_next().await? {
+        if first.len() + joined.len() + chunk.len() > limit {
+            return Err(ProviderError::new(ErrorKind::Protocol, "The vendor's answer is longer than can be read."));
+        }
+        if first.is_empty() && joined.is_empty() {
+            first = chunk;
+        } else {
+            joined.extend_from_slice(&std::mem::take(&mut first));
+            joined.extend_from_slice(&chunk);
+        }
+    }
+    Ok(if joined.is_empty() { first } else { joined.freeze() })
 }
 
 #[cfg(test)]

@@ -9,8 +9,6 @@ mod status;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use futures_util::TryStreamExt;
 use http::HeaderValue;
 use secrecy::SecretString;
 use tower::ServiceExt;
@@ -19,10 +17,10 @@ use tower::retry::budget::{Budget, TpsBudget};
 pub use encoded::{Answer, CallContext, Encoded, encode};
 pub(crate) use status::status_error;
 
-use crate::error::{ErrorKind, ProviderError};
+use crate::error::ProviderError;
 use crate::stream::AnswerStream;
 use crate::transport::{
-    Addresses, ClientPool, HttpService, TransportSettings, UpstreamRequest, UpstreamService, authorization, stack,
+    Addresses, ClientPool, TransportSettings, UpstreamRequest, UpstreamService, authorization, read_whole, stack,
 };
 use crate::{Dialect, ProviderId};
 
@@ -60,7 +58,7 @@ impl Upstream {
     /// Builds a vendor from its settings.
     pub fn new(id: ProviderId, dialect: Dialect, api_key: &SecretString, settings: &TransportSettings) -> Self {
         let pool = Arc::new(ClientPool::new(settings.deadlines.connect));
-        let service = stack(settings, HttpService::new(Arc::clone(&pool), dialect));
+        let service = stack(settings, Arc::clone(&pool), dialect);
         let retry_budget = TpsBudget::new(RETRY_BUDGET_WINDOW, RETRY_BUDGET_FLOOR, RETRY_BUDGET_SHARE);
         let authorization = authorization(api_key);
         Self { id, dialect, authorization, addresses: Addresses::default(), service, retry_budget, pool }
@@ -109,15 +107,8 @@ impl Upstream {
         if encoded.stream && is_event_stream(&response.headers) {
             return Ok(Reply::Stream(encoded.stream(response.body, upstream_request_id)));
         }
-        let mut body = BytesMut::new();
-        let mut chunks = response.body;
-        while let Some(chunk) = chunks.try_next().await? {
-            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(ProviderError::new(ErrorKind::Protocol, "The vendor's answer is too long."));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        let mut answer = encoded.decode(&body.freeze())?;
+        let body = read_whole(response.body, MAX_ANSWER_BYTES).await?;
+        let mut answer = encoded.decode(&body)?;
         answer.facts.upstream_request_id = upstream_request_id;
         Ok(Reply::Whole(answer))
     }

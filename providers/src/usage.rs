@@ -3,8 +3,13 @@
 //! Cached and cache-write tokens are subsets of a vendor's input, reasoning is a subset of its output; here they are
 //! taken apart once, so that nothing is priced twice. It must not know prices.
 
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// More tokens than any call can have: a usage beyond it says nothing, and is treated as absent.
 const PLAUSIBLE_TOKENS: u64 = 10_000_000_000;
@@ -86,12 +91,17 @@ impl ReportedUsage {
     /// Reads a `usage` object of Chat Completions or embeddings. `None` when it is absent, null or has no token count
     /// at all: absent is not zero.
     pub fn from_chat(value: &Value) -> Option<Self> {
-        Self::read(value, "prompt_tokens", "completion_tokens")
+        Self::read(text_of(value), |spelled| [spelled.prompt_tokens.0, spelled.completion_tokens.0])
+    }
+
+    /// The same from its text, as it stands in an answer.
+    pub(crate) fn from_chat_text(text: &RawValue) -> Option<Self> {
+        Self::read(without_space(text.get()), |spelled| [spelled.prompt_tokens.0, spelled.completion_tokens.0])
     }
 
     /// Reads a `usage` object of OpenAI's Responses or of a transcription billed by tokens.
     pub fn from_responses(value: &Value) -> Option<Self> {
-        Self::read(value, "input_tokens", "output_tokens")
+        Self::read(text_of(value), |spelled| [spelled.input_tokens.0, spelled.output_tokens.0])
     }
 
     /// Reads the usage of a transcription, in any of its three forms: tokens, a duration, or Mistral's tokens with
@@ -100,26 +110,28 @@ impl ReportedUsage {
         if value.get("type").is_some_and(|kind| kind == "duration") {
             let audio_millis = millis(value.get("seconds")?)?;
             let usage = Usage { audio_millis, ..Usage::default() };
-            return Some(Self { usage, consistent: true, raw: value.to_string(), service_tier: None });
+            return Some(Self { usage, consistent: true, raw: text_of(value), service_tier: None });
         }
         Self::from_responses(value).or_else(|| Self::from_chat(value))
     }
 
-    fn read(value: &Value, input_key: &str, output_key: &str) -> Option<Self> {
-        let object = value.as_object()?;
-        let count = |key: &str| object.get(key).and_then(Value::as_u64);
-        let input = count(input_key)?;
-        let output = count(output_key).unwrap_or(0);
+    fn read(raw: String, totals: impl Fn(&Spelled) -> [Option<u64>; 2]) -> Option<Self> {
+        let Some(spelled) = Spelled::of(&raw) else {
+            // A name that comes twice is no reason to know nothing: the last one counts.
+            let once = text_of(&serde_json::from_str(&raw).ok()?);
+            return if once == raw { None } else { Self::read(once, totals) };
+        };
+        let [input, output] = totals(&spelled);
+        let (input, output) = (input?, output.unwrap_or(0));
         if input.max(output) > PLAUSIBLE_TOKENS {
             return None;
         }
-        let detail =
-            |groups: &[&str], key: &str| groups.iter().find_map(|group| object.get(*group)?.get(key)?.as_u64());
-        let cached = detail(INPUT_DETAILS, "cached_tokens").or_else(|| count("num_cached_tokens")).unwrap_or(0);
-        let written = detail(INPUT_DETAILS, "cache_write_tokens").unwrap_or(0);
-        let audio = detail(INPUT_DETAILS, "audio_tokens").unwrap_or(0);
-        let reasoning = detail(OUTPUT_DETAILS, "reasoning_tokens").unwrap_or(0);
-        let total = count("total_tokens").unwrap_or(input + output);
+        let cached = spelled.of_input(|parts| parts.cached_tokens).or(spelled.num_cached_tokens.0).unwrap_or(0);
+        let written = spelled.of_input(|parts| parts.cache_write_tokens).unwrap_or(0);
+        let audio = spelled.of_input(|parts| parts.audio_tokens).unwrap_or(0);
+        let reasoning = spelled.of_output(|parts| parts.reasoning_tokens).unwrap_or(0);
+        let total = spelled.total_tokens.0.unwrap_or(input + output);
+        let audio_millis = millis(&spelled.prompt_audio_seconds).unwrap_or(0);
         let parts = [cached, written, audio].into_iter().try_fold(0_u64, u64::checked_add);
         // Parts larger than the whole cannot be disjoint: bill the whole at the full rate and say so. Sound that was
         // cached is counted in both parts; it too is billed in full.
@@ -131,31 +143,179 @@ impl ReportedUsage {
                 output_visible: output - reasoning,
                 reasoning,
                 input_audio: audio,
-                audio_millis: object.get("prompt_audio_seconds").and_then(millis).unwrap_or(0),
+                audio_millis,
                 tool_calls: ToolCalls::default(),
             },
             None => Usage {
                 input_uncached: input.saturating_sub(audio),
                 output_visible: output,
                 input_audio: audio.min(input),
-                audio_millis: object.get("prompt_audio_seconds").and_then(millis).unwrap_or(0),
+                audio_millis,
                 ..Usage::default()
             },
         };
         let parts_fit = parts.is_some_and(|parts| parts <= input) && reasoning <= output;
-        Some(Self {
-            consistent: parts_fit && total == input + output,
-            usage,
-            raw: value.to_string(),
-            service_tier: object.get("service_tier").and_then(Value::as_str).map(str::to_owned),
-        })
+        let service_tier = spelled.service_tier.as_str().map(str::to_owned);
+        Some(Self { consistent: parts_fit && total == input + output, usage, raw, service_tier })
     }
 }
 
-/// Where vendors put the parts of the input, and of the output.
-const INPUT_DETAILS: &[&str] =
-    &["prompt_tokens_details", "prompt_token_details", "input_tokens_details", "input_token_details"];
-const OUTPUT_DETAILS: &[&str] = &["completion_tokens_details", "output_tokens_details"];
+/// A usage under every name that a vendor has for a part of it. What is of another type than expected is as good as
+/// absent.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Spelled {
+    prompt_tokens: Count,
+    completion_tokens: Count,
+    input_tokens: Count,
+    output_tokens: Count,
+    total_tokens: Count,
+    num_cached_tokens: Count,
+    prompt_audio_seconds: Value,
+    service_tier: Value,
+    prompt_tokens_details: Details,
+    prompt_token_details: Details,
+    input_tokens_details: Details,
+    input_token_details: Details,
+    completion_tokens_details: Details,
+    output_tokens_details: Details,
+}
+
+impl Spelled {
+    /// Reads an object; serde would take a list for one too.
+    fn of(text: &str) -> Option<Self> {
+        text.starts_with('{').then(|| serde_json::from_str(text).ok())?
+    }
+
+    fn of_input(&self, part: fn(&Parts) -> Count) -> Option<u64> {
+        let groups = [
+            &self.prompt_tokens_details,
+            &self.prompt_token_details,
+            &self.input_tokens_details,
+            &self.input_token_details,
+        ];
+        groups.into_iter().find_map(|group| part(&group.0).0)
+    }
+
+    fn of_output(&self, part: fn(&Parts) -> Count) -> Option<u64> {
+        [&self.completion_tokens_details, &self.output_tokens_details].into_iter().find_map(|group| part(&group.0).0)
+    }
+}
+
+/// A whole number that is not negative, where it is one.
+#[derive(Clone, Copy, Default)]
+struct Count(Option<u64>);
+
+/// The parts of a total, where they are an object.
+#[derive(Default)]
+struct Details(Parts);
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Parts {
+    cached_tokens: Count,
+    cache_write_tokens: Count,
+    audio_tokens: Count,
+    reasoning_tokens: Count,
+}
+
+/// What says nothing to a visitor: it is skipped, and as good as absent.
+macro_rules! skips {
+    ($($visit:ident: $value:ty),*) => {
+        $(fn $visit<E>(self, _value: $value) -> Result<Self::Value, E> {
+            Ok(Self::Value::default())
+        })*
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(Self::Value::default())
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+            IgnoredAny.visit_seq(list)?;
+            Ok(Self::Value::default())
+        }
+    };
+}
+
+struct CountVisitor;
+
+impl<'de> Visitor<'de> for CountVisitor {
+    type Value = Count;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a count")
+    }
+
+    fn visit_u64<E>(self, count: u64) -> Result<Count, E> {
+        Ok(Count(Some(count)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Count, A::Error> {
+        IgnoredAny.visit_map(map)?;
+        Ok(Count::default())
+    }
+
+    skips!(visit_i64: i64, visit_f64: f64, visit_bool: bool, visit_str: &str);
+}
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CountVisitor)
+    }
+}
+
+struct DetailsVisitor;
+
+impl<'de> Visitor<'de> for DetailsVisitor {
+    type Value = Details;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the parts of a count")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Details, A::Error> {
+        Parts::deserialize(MapAccessDeserializer::new(map)).map(Details)
+    }
+
+    skips!(visit_u64: u64, visit_i64: i64, visit_f64: f64, visit_bool: bool, visit_str: &str);
+}
+
+impl<'de> Deserialize<'de> for Details {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(DetailsVisitor)
+    }
+}
+
+fn text_of(value: &Value) -> String {
+    String::from_utf8(crate::to_json(value)).unwrap_or_default()
+}
+
+/// A text of JSON without the space between its words.
+fn without_space(text: &str) -> String {
+    let is_space = |letter: char| matches!(letter, ' ' | '\n' | '\r' | '\t');
+    if !text.bytes().any(|byte| is_space(byte.into())) {
+        return text.to_owned();
+    }
+    let (mut in_string, mut escaped) = (false, false);
+    let kept = |letter: &char| {
+        if in_string {
+            in_string = escaped || *letter != '"';
+            escaped = !escaped && *letter == '\\';
+            return true;
+        }
+        in_string = *letter == '"';
+        !is_space(*letter)
+    };
+    text.chars().filter(kept).collect()
+}
+
+/// Whether a usage has details that are null, where OpenAI's clients want an object or nothing.
+pub(crate) fn has_null_details(usage: &RawValue) -> bool {
+    let text = usage.get();
+    let details = ["prompt_tokens_details", "completion_tokens_details"];
+    let value = || serde_json::from_str::<Value>(text).unwrap_or_default();
+    text.contains("null") && details.iter().any(|key| value().get(*key).is_some_and(Value::is_null))
+}
 /// Longer than any recording that a vendor takes: a duration beyond it says nothing.
 const PLAUSIBLE_SECONDS: f64 = 1_000_000.0;
 
@@ -191,6 +351,22 @@ mod tests {
         };
         assert_eq!(reported.usage, expected);
         assert!(reported.consistent);
+    }
+
+    #[test]
+    fn a_text_says_what_its_value_says() {
+        for text in [
+            r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,"prompt_tokens_details":{"cached_tokens":6},"completion_tokens_details":{"reasoning_tokens":2},"service_tier":"a \\\" b"}"#,
+            "{\n  \"prompt_tokens\": 10,\n  \"completion_tokens\": 5,\n  \"prompt_tokens_details\": null,\n \"x y\": \"a b\"}",
+            r#"{"prompt_tokens":10,"prompt_tokens":12,"completion_tokens":"many","prompt_tokens_details":[1],"prompt_token_details":{"cached_tokens":-1}}"#,
+            r#"{"prompt_tokens":1.5}"#,
+            r#"[1, 2, 3, 4, 5, 6, 7, 8]"#,
+            "null",
+        ] {
+            let raw = RawValue::from_string(text.to_owned()).unwrap();
+            let value: Value = serde_json::from_str(text).unwrap();
+            assert_eq!(ReportedUsage::from_chat_text(&raw), ReportedUsage::from_chat(&value), "{text}");
+        }
     }
 
     #[test]

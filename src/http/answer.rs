@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use providers::chat::InvalidRequest;
@@ -19,10 +19,26 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::AppState;
 use super::error::ApiError;
 use super::events::EventStream;
-use super::middleware::REQUEST_ID;
+use super::middleware::Head;
 use crate::clock::Tick;
 use crate::pipeline::{Answered, Delivery, Entered, Frames, Incoming, Standing};
 use crate::telemetry::metrics;
+
+// Names of headers, looked up once and not for every answer.
+static COST_EUR: HeaderName = HeaderName::from_static("x-passerelle-cost-eur");
+static PROVIDER: HeaderName = HeaderName::from_static("x-passerelle-provider");
+static MODEL: HeaderName = HeaderName::from_static("x-passerelle-model");
+static HOST: HeaderName = HeaderName::from_static("x-passerelle-host");
+static DROPPED_PARAMS: HeaderName = HeaderName::from_static("x-passerelle-dropped-params");
+static RATELIMIT_LIMIT_REQUESTS: HeaderName = HeaderName::from_static("x-ratelimit-limit-requests");
+static RATELIMIT_REMAINING_REQUESTS: HeaderName = HeaderName::from_static("x-ratelimit-remaining-requests");
+static RATELIMIT_RESET_REQUESTS: HeaderName = HeaderName::from_static("x-ratelimit-reset-requests");
+static RATELIMIT_LIMIT_TOKENS: HeaderName = HeaderName::from_static("x-ratelimit-limit-tokens");
+static RATELIMIT_REMAINING_TOKENS: HeaderName = HeaderName::from_static("x-ratelimit-remaining-tokens");
+static RATELIMIT_RESET_TOKENS: HeaderName = HeaderName::from_static("x-ratelimit-reset-tokens");
+
+/// Headers that an answer is given, at most.
+const ANSWER_HEADERS: usize = 12;
 
 /// Counts one open request until its body has ended.
 pub(super) struct OpenRequest {
@@ -61,13 +77,12 @@ impl Drop for OpenRequest {
 pub(super) async fn answer(
     state: &AppState,
     entered: Entered,
-    headers: &HeaderMap,
+    head: Head,
     request: Result<ApiRequest, InvalidRequest>,
     (received, room): (Tick, OwnedSemaphorePermit),
     open: OpenRequest,
 ) -> Result<Response, ApiError> {
-    let request_id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
-    let incoming = Incoming { request, request_id, received, room };
+    let incoming = Incoming { request, request_id: head.request_id, received, room };
     let answered = state.pipeline.answer(entered, incoming).await;
     let Answered { origin, standing, delivery } =
         answered.map_err(|error| ApiError::from_pipeline(error, &state.calendar))?;
@@ -75,17 +90,19 @@ pub(super) async fn answer(
         Delivery::Whole { body, content_type, cost_euro_nanos } => {
             let mut response = ([(header::CONTENT_TYPE, content_type)], body).into_response();
             if let Some(nanos) = cost_euro_nanos {
-                put(&mut response, "x-passerelle-cost-eur", &providers::money::format_nanos(nanos));
+                put(&mut response, &COST_EUR, &providers::money::format_nanos(nanos));
             }
             response
         }
         Delivery::Stream(frames) => stream_response(frames, open, state.keep_alive),
     };
-    put(&mut response, "x-passerelle-provider", origin.provider.as_str());
-    put(&mut response, "x-passerelle-model", &origin.model);
-    put(&mut response, "x-passerelle-host", &origin.host);
+    // As many as follow, the id and the length: the table grows once.
+    response.headers_mut().reserve(ANSWER_HEADERS);
+    put(&mut response, &PROVIDER, origin.provider.as_str());
+    put(&mut response, &MODEL, &origin.model);
+    put(&mut response, &HOST, &origin.host);
     if !origin.dropped.is_empty() {
-        put(&mut response, "x-passerelle-dropped-params", &origin.dropped.join(","));
+        put(&mut response, &DROPPED_PARAMS, &origin.dropped.join(","));
     }
     put_standing(&mut response, &standing, state.clock.now());
     Ok(response)
@@ -94,14 +111,14 @@ pub(super) async fn answer(
 /// Where this resident stands, under the names that OpenAI's clients read.
 fn put_standing(response: &mut Response, standing: &Standing, now: Timestamp) {
     let per_minute = standing.rate.requests_per_minute.get();
-    put(response, "x-ratelimit-limit-requests", &per_minute.to_string());
-    put(response, "x-ratelimit-remaining-requests", &standing.rate.remaining.to_string());
+    put_value(response, &RATELIMIT_LIMIT_REQUESTS, per_minute.into());
+    put_value(response, &RATELIMIT_REMAINING_REQUESTS, standing.rate.remaining.into());
     // One more request becomes possible after this long.
-    put(response, "x-ratelimit-reset-requests", &duration_text(u64::from(60_u32.div_ceil(per_minute))));
-    put(response, "x-ratelimit-limit-tokens", &standing.tokens_per_day.to_string());
-    put(response, "x-ratelimit-remaining-tokens", &standing.tokens_left.to_string());
+    put(response, &RATELIMIT_RESET_REQUESTS, &duration_text(u64::from(60_u32.div_ceil(per_minute))));
+    put_value(response, &RATELIMIT_LIMIT_TOKENS, standing.tokens_per_day.into());
+    put_value(response, &RATELIMIT_REMAINING_TOKENS, standing.tokens_left.into());
     let until_reset = u64::try_from(standing.day_ends.duration_since(now).as_secs()).unwrap_or(0);
-    put(response, "x-ratelimit-reset-tokens", &duration_text(until_reset));
+    put(response, &RATELIMIT_RESET_TOKENS, &duration_text(until_reset));
 }
 
 /// A duration as OpenAI writes it in these headers: `7s`, `6m0s`, `13h5m0s`.
@@ -124,10 +141,14 @@ fn stream_response(frames: Frames, open: OpenRequest, keep_alive: Duration) -> R
     (headers, Body::from_stream(EventStream::new(frames, open, keep_alive))).into_response()
 }
 
-fn put(response: &mut Response, name: &'static str, value: &str) {
+fn put(response: &mut Response, name: &HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
-        response.headers_mut().insert(HeaderName::from_static(name), value);
+        put_value(response, name, value);
     }
+}
+
+fn put_value(response: &mut Response, name: &HeaderName, value: HeaderValue) {
+    response.headers_mut().insert(name.clone(), value);
 }
 
 #[cfg(test)]

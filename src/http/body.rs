@@ -44,15 +44,43 @@ async fn read(
     };
     let mut taken = room(0)?;
     let mut chunks = request.into_body().into_data_stream();
-    let mut body = BytesMut::new();
+    let mut body = Received::default();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| ApiError::unreadable_body())?;
-        if body.len() + chunk.len() > limit {
+        let before = body.len();
+        if before + chunk.len() > limit {
             return Err(ApiError::body_too_large(limit));
         }
-        let before = body.len().max(SHORT_BODY);
-        body.extend_from_slice(&chunk);
-        taken.merge(room(body.len().saturating_sub(before))?);
+        body.push(chunk);
+        if body.len() > SHORT_BODY {
+            taken.merge(room(body.len() - before.max(SHORT_BODY))?);
+        }
     }
-    Ok((body.freeze(), taken))
+    Ok((body.whole(), taken))
+}
+
+/// What has come of a body. A short one comes in one piece, and is not copied.
+#[derive(Default)]
+struct Received {
+    first: Bytes,
+    joined: BytesMut,
+}
+
+impl Received {
+    fn len(&self) -> usize {
+        self.first.len() + self.joined.len()
+    }
+
+    fn push(&mut self, chunk: Bytes) {
+        if self.len() == 0 {
+            self.first = chunk;
+            return;
+        }
+        self.joined.extend_from_slice(&std::mem::take(&mut self.first));
+        self.joined.extend_from_slice(&chunk);
+    }
+
+    fn whole(self) -> Bytes {
+        if self.joined.is_empty() { self.first } else { self.joined.freeze() }
+    }
 }

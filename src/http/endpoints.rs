@@ -1,13 +1,13 @@
 //! The endpoints whose body is JSON: chat, Responses, embeddings, moderations.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use providers::request::{ApiRequest, Endpoint};
 
 use super::answer::{OpenRequest, answer};
 use super::body::WholeBody;
 use super::error::ApiError;
+use super::middleware::Head;
 use super::{AppState, openapi};
 use crate::identity::Authenticated;
 use crate::pipeline::Entered;
@@ -30,10 +30,10 @@ pub(super) async fn chat_completions(
     state: State<AppState>,
     entered: Entered,
     open: OpenRequest,
-    headers: HeaderMap,
+    head: Head,
     body: WholeBody,
 ) -> Result<Response, ApiError> {
-    json_endpoint(state, (entered, open), headers, body, Endpoint::Chat).await
+    json_endpoint(state, (entered, open), head, body, Endpoint::Chat).await
 }
 
 /// Answers a conversation in the shape of OpenAI's Responses.
@@ -55,10 +55,10 @@ pub(super) async fn responses(
     state: State<AppState>,
     entered: Entered,
     open: OpenRequest,
-    headers: HeaderMap,
+    head: Head,
     body: WholeBody,
 ) -> Result<Response, ApiError> {
-    json_endpoint(state, (entered, open), headers, body, Endpoint::Responses).await
+    json_endpoint(state, (entered, open), head, body, Endpoint::Responses).await
 }
 
 /// Vectors of texts, as numbers or base64.
@@ -77,10 +77,10 @@ pub(super) async fn embeddings(
     state: State<AppState>,
     entered: Entered,
     open: OpenRequest,
-    headers: HeaderMap,
+    head: Head,
     body: WholeBody,
 ) -> Result<Response, ApiError> {
-    json_endpoint(state, (entered, open), headers, body, Endpoint::Embeddings).await
+    json_endpoint(state, (entered, open), head, body, Endpoint::Embeddings).await
 }
 
 /// Whether texts are harmful, by category.
@@ -99,25 +99,24 @@ pub(super) async fn moderations(
     state: State<AppState>,
     entered: Entered,
     open: OpenRequest,
-    headers: HeaderMap,
+    head: Head,
     body: WholeBody,
 ) -> Result<Response, ApiError> {
-    json_endpoint(state, (entered, open), headers, body, Endpoint::Moderations).await
+    json_endpoint(state, (entered, open), head, body, Endpoint::Moderations).await
 }
 
 async fn json_endpoint(
     State(state): State<AppState>,
     (entered, open): (Entered, OpenRequest),
-    headers: HeaderMap,
+    head: Head,
     body: WholeBody,
     endpoint: Endpoint,
 ) -> Result<Response, ApiError> {
-    let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let WholeBody { bytes, received, room } = body;
-    let request = ApiRequest::parse(endpoint, &bytes).map(|request| request.for_client(user_agent));
+    let request = ApiRequest::parse(endpoint, &bytes).map(|request| request.for_client(head.user_agent()));
     // It may be long, and is not needed any more.
     drop(bytes);
-    answer(&state, entered, &headers, request, (received, room), open).await
+    answer(&state, entered, head, request, (received, room), open).await
 }
 
 /// Answers are never stored, so there is none to be fetched, cancelled or deleted.

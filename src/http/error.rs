@@ -348,7 +348,7 @@ pub(super) async fn method_not_allowed() -> ApiError {
 }
 
 /// A panic is our fault and says nothing of itself to the client.
-pub(super) fn panicked(_panic: Box<dyn Any + Send>) -> Response {
+pub(super) fn panicked(_panic: &(dyn Any + Send)) -> Response {
     tracing::error!("a handler panicked");
     ApiError::internal().into_response()
 }

@@ -1,23 +1,32 @@
 //! What is true for any request: its id, its line in the log, its count in the metrics.
 
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::middleware::Next;
 use axum::response::Response;
-use futures_util::{StreamExt, stream};
+use axum::routing::Route;
+use axum::routing::future::RouteFuture;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::Mutex;
+use tower::{Layer, Service};
 use tower_http::cors::CorsLayer;
 use uuid::Uuid;
 
-use super::AppState;
+use super::{AppState, error};
+use crate::clock::Tick;
 use crate::telemetry::metrics;
 
 /// Name of the header that carries the request id.
-pub(super) const REQUEST_ID: &str = "x-request-id";
+pub(super) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Request headers that OpenAI's clients send from a browser; a `*` would not cover `authorization`.
 const CORS_REQUEST_HEADERS: &[&str] = &[
@@ -38,7 +47,7 @@ const CORS_REQUEST_HEADERS: &[&str] = &[
 ];
 /// Answer headers that a page may read.
 const CORS_ANSWER_HEADERS: &[&str] = &[
-    REQUEST_ID,
+    "x-request-id",
     "retry-after",
     "x-should-retry",
     "x-passerelle-provider",
@@ -66,41 +75,141 @@ pub(super) fn cors(origins: &[String]) -> CorsLayer {
         .expose_headers(names(CORS_ANSWER_HEADERS))
 }
 
-/// What happens around every answer, whatever the route. One layer and not four: each would take a box and a copy of the
-/// stack below it for every request.
-///
-/// Keys are hidden from whatever prints headers. The request gets an id of ours, for the handlers and in the answer for the
-/// client; a client's own is not taken over: it could be anything. A refused body is read to its end. One line and one
-/// count are left, by matched route; never the raw path, a header or a body.
-pub(super) async fn around(
-    State(state): State<AppState>,
-    route: Option<MatchedPath>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let started = state.clock.tick();
-    let id = format!("req_{}", Uuid::now_v7().simple());
-    let value = HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("req"));
-    let headers = request.headers_mut();
-    for name in [header::AUTHORIZATION, header::COOKIE] {
-        if let Some(value) = headers.get_mut(name) {
-            value.set_sensitive(true);
-        }
+/// What the handlers read of a head beside the key: typed, because a copy of all headers would cost more than both.
+pub(super) struct Head {
+    /// Our id of the request.
+    pub(super) request_id: String,
+    user_agent: Option<HeaderValue>,
+}
+
+impl Head {
+    /// How the client names itself; empty where it does not.
+    pub(super) fn user_agent(&self) -> &str {
+        self.user_agent.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
-    headers.insert(REQUEST_ID, value.clone());
-    let method = request.method().clone();
-    let mut response = if may_be_cut_off(&request) {
-        read_to_its_end(state.request_read, request, next).await
-    } else {
-        next.run(request).await
-    };
-    response.headers_mut().insert(REQUEST_ID, value);
-    let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    let status = response.status();
-    metrics().responses.with_label_values(&[route, status.as_str()]).inc();
-    let seconds = state.clock.tick().since(started).as_secs_f64();
-    tracing::debug!(request.id = %id, http.method = %method, http.route = route, http.status = status.as_u16(), head.seconds = seconds, "answered");
-    response
+}
+
+impl<S: Sync> FromRequestParts<S> for Head {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        let request_id = parts.headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+        Ok(Self { request_id, user_agent: parts.headers.get(header::USER_AGENT).cloned() })
+    }
+}
+
+/// Puts [`Around`] around every route.
+#[derive(Clone)]
+pub(super) struct AroundLayer {
+    state: AppState,
+}
+
+impl AroundLayer {
+    pub(super) fn new(state: AppState) -> Self {
+        Self { state }
+    }
+}
+
+impl Layer<Route> for AroundLayer {
+    type Service = Around;
+
+    fn layer(&self, route: Route) -> Around {
+        Around { state: self.state.clone(), route }
+    }
+}
+
+/// What happens around every answer, whatever the route. One service and not five layers, with a future of its own:
+/// each would take a box and a copy of the stack below it for every request.
+///
+/// A panic becomes a 500. Keys are hidden from whatever prints headers. The request gets an id of ours, for the handlers
+/// and in the answer for the client; a client's own is not taken over: it could be anything. A refused body is read to
+/// its end. One line and one count are left, by matched route; never the raw path, a header or a body.
+#[derive(Clone)]
+pub(super) struct Around {
+    state: AppState,
+    route: Route,
+}
+
+impl Service<Request> for Around {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Service::<Request>::poll_ready(&mut self.route, context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Answering {
+        let state = self.state.clone();
+        let started = state.clock.tick();
+        let id = new_request_id();
+        let headers = request.headers_mut();
+        for name in [header::AUTHORIZATION, header::COOKIE] {
+            if let Some(value) = headers.get_mut(name) {
+                value.set_sensitive(true);
+            }
+        }
+        headers.insert(REQUEST_ID.clone(), id.clone());
+        let method = request.method().clone();
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        let answer = if may_be_cut_off(&request) {
+            Answer::BehindItsBody(Box::pin(read_to_its_end(state.request_read, request, self.route.clone())))
+        } else {
+            Answer::Direct(self.route.call(request))
+        };
+        Answering { state, started, id, method, route, answer }
+    }
+}
+
+fn new_request_id() -> HeaderValue {
+    let mut id = *b"req_................................";
+    Uuid::now_v7().simple().encode_lower(&mut id[4..]);
+    HeaderValue::from_bytes(&id).unwrap_or_else(|_| HeaderValue::from_static("req"))
+}
+
+/// The answer to one request.
+pub(super) struct Answering {
+    state: AppState,
+    started: Tick,
+    id: HeaderValue,
+    method: Method,
+    route: Option<MatchedPath>,
+    answer: Answer,
+}
+
+#[expect(clippy::large_enum_variant, reason = "a box for every request is what this spares")]
+enum Answer {
+    Direct(RouteFuture<Infallible>),
+    BehindItsBody(BoxFuture<'static, Response>),
+}
+
+impl Future for Answering {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = &mut self.answer;
+        let polled = catch_unwind(AssertUnwindSafe(|| match answer {
+            Answer::Direct(answer) => answer.poll_unpin(context).map(|Ok(response)| response),
+            Answer::BehindItsBody(answer) => answer.poll_unpin(context),
+        }));
+        let response = match polled {
+            Ok(polled) => ready!(polled),
+            Err(panic) => error::panicked(&*panic),
+        };
+        Poll::Ready(Ok(self.leave(response)))
+    }
+}
+
+impl Answering {
+    fn leave(&self, mut response: Response) -> Response {
+        response.headers_mut().insert(REQUEST_ID.clone(), self.id.clone());
+        let route = self.route.as_ref().map_or("none", MatchedPath::as_str);
+        let status = response.status();
+        metrics().responses.with_label_values(&[route, status.as_str()]).inc();
+        let seconds = self.state.clock.tick().since(self.started).as_secs_f64();
+        tracing::debug!(request.id = ?self.id, http.method = %self.method, http.route = route, http.status = status.as_u16(), head.seconds = seconds, "answered");
+        response
+    }
 }
 
 /// Bodies up to this length, in bytes, fit the buffers between: a refusal is seen whether they are read or not.
@@ -118,14 +227,14 @@ fn may_be_cut_off(request: &Request) -> bool {
 
 /// Reads a refused request to its end, within bounds: a client that is cut off while it sends never sees the answer
 /// that explains why.
-async fn read_to_its_end(patience: Duration, request: Request, next: Next) -> Response {
+async fn read_to_its_end(patience: Duration, request: Request, mut route: Route) -> Response {
     let (parts, body) = request.into_parts();
     let chunks = Arc::new(Mutex::new(body.into_data_stream()));
     let handed = stream::unfold(Arc::clone(&chunks), |chunks| async move {
         let chunk = chunks.lock().await.next().await?;
         Some((chunk, chunks))
     });
-    let response = next.run(Request::from_parts(parts, Body::from_stream(handed))).await;
+    let Ok(response) = route.call(Request::from_parts(parts, Body::from_stream(handed))).await;
     if !response.status().is_success() {
         let rest = async {
             let mut read = 0;

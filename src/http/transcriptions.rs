@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use axum::extract::multipart::{Field, Multipart, MultipartRejection};
 use axum::extract::{FromRequest, Request, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use providers::chat::InvalidRequest;
 use providers::request::ApiRequest;
@@ -18,6 +17,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::answer::{OpenRequest, answer};
 use super::error::ApiError;
+use super::middleware::Head;
 use super::{AppState, openapi};
 use crate::pipeline::Entered;
 
@@ -55,7 +55,7 @@ pub(super) async fn transcriptions(
     State(state): State<AppState>,
     entered: Entered,
     open: OpenRequest,
-    headers: HeaderMap,
+    head: Head,
     request: Request,
 ) -> Result<Response, ApiError> {
     // A place for the file, and only then the file: disks are smaller than the sum of what everybody might send.
@@ -65,7 +65,7 @@ pub(super) async fn transcriptions(
     let request =
         tokio::time::timeout(state.upload.read, received).await.map_err(|_| ApiError::request_timeout())??;
     let request = request.map(ApiRequest::Transcription);
-    answer(&state, entered, &headers, request, (state.clock.tick(), place), open).await
+    answer(&state, entered, head, request, (state.clock.tick(), place), open).await
 }
 
 /// Reads the form. What is wrong with its fields is the pipeline's to refuse and count.

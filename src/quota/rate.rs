@@ -43,7 +43,7 @@ impl GovernorClock for Clock {
     }
 }
 
-type Limiter = RateLimiter<String, HashMapStateStore<String>, Clock, StateInformationMiddleware>;
+type Limiter = RateLimiter<Arc<str>, HashMapStateStore<Arc<str>>, Clock, StateInformationMiddleware>;
 
 /// Residents in one limiter before those at rest are forgotten for the first time. Then twice as many as were found busy:
 /// whoever asks never looks through all of them for each request.
@@ -87,22 +87,22 @@ pub struct RateGuard {
 }
 
 /// How many calls each resident has open, whatever the plan.
-pub type OpenCalls = Arc<Mutex<HashMap<String, u32>>>;
+pub type OpenCalls = Arc<Mutex<HashMap<Arc<str>, u32>>>;
 
 /// One open call of a resident; dropping it closes the call. It lives as long as the answer's body.
 #[derive(Debug)]
 pub struct SimultaneousPermit {
-    resident: String,
+    resident: Arc<str>,
     open: OpenCalls,
 }
 
 impl Drop for SimultaneousPermit {
     fn drop(&mut self) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.resident) {
+        if let Some(count) = open.get_mut(&*self.resident) {
             *count -= 1;
             if *count == 0 {
-                open.remove(&self.resident);
+                open.remove(&*self.resident);
             }
         }
     }
@@ -141,7 +141,7 @@ impl RateGuard {
     pub fn enter(&self, resident: &str) -> Result<(RateState, SimultaneousPermit), RateRefusal> {
         let permit = self.open_one(resident)?;
         self.trim();
-        match self.limiter.check_key(&resident.to_owned()) {
+        match self.limiter.check_key(&permit.resident) {
             Ok(snapshot) => {
                 let state = RateState {
                     requests_per_minute: self.rate.requests_per_minute,
@@ -165,12 +165,14 @@ impl RateGuard {
 
     fn open_one(&self, resident: &str) -> Result<SimultaneousPermit, RateRefusal> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(resident.to_owned()).or_insert(0);
+        // One name for the two maps and the permit.
+        let resident: Arc<str> = resident.into();
+        let count = open.entry(Arc::clone(&resident)).or_insert(0);
         if *count >= self.rate.simultaneous {
             return Err(RateRefusal::Simultaneous(self.rate.simultaneous));
         }
         *count += 1;
-        Ok(SimultaneousPermit { resident: resident.to_owned(), open: Arc::clone(&self.open) })
+        Ok(SimultaneousPermit { resident, open: Arc::clone(&self.open) })
     }
 }
 

@@ -1,5 +1,6 @@
 //! A canonical chat request to what OpenAI, or a host that speaks its dialect, accepts.
 
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::chat::{ChatRequest, InvalidRequest};
@@ -21,29 +22,72 @@ const MISTRAL_ONLY: &[&str] = &["safe_prompt", "prompt_mode", "guardrails"];
 /// Keys of messages that other dialects have, or answers, which clients send back as they got them; OpenAI's published
 /// request has none of them.
 const FOREIGN_MESSAGE_KEYS: &[&str] = &["prefix", "reasoning_content", "reasoning", "annotations"];
+/// Fields that are ours to set, at most.
+const OWN_FIELDS: usize = 9;
+
+/// A body as it is sent, in the order of its fields. What the client wrote and need not be changed is borrowed.
+#[derive(Default)]
+pub(crate) struct ChatBody<'a>(Vec<(&'a str, Field<'a>)>);
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Field<'a> {
+    Given(&'a Value),
+    Own(Value),
+    Text(&'a str),
+    Count(u64),
+    Flag(bool),
+    Messages(Vec<Message<'a>>),
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Message<'a> {
+    Given(&'a Map<String, Value>),
+    Own(Map<String, Value>),
+}
+
+impl<'a> ChatBody<'a> {
+    /// Adds a field that is not there yet.
+    fn push(&mut self, name: &'a str, field: Field<'a>) {
+        self.0.push((name, field));
+    }
+
+    /// Sets a field that may be there.
+    fn set(&mut self, name: &'a str, field: Field<'a>) {
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = field,
+            None => self.push(name, field),
+        }
+    }
+}
+
+impl Serialize for ChatBody<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, field)| (name, field)))
+    }
+}
 
 /// Builds the body for OpenAI.
 ///
 /// # Errors
 /// [`InvalidRequest`] for a part that this dialect cannot express.
-pub(crate) fn chat_body(
-    request: &ChatRequest,
-    context: &CallContext<'_>,
+pub(crate) fn chat_body<'a>(
+    request: &'a ChatRequest,
+    context: &CallContext<'a>,
     dropped: &mut Vec<String>,
-) -> Result<Map<String, Value>, InvalidRequest> {
-    let mut body = common_fields(request, context, dropped)?;
-    body.insert("max_completion_tokens".into(), context.max_output_tokens.into());
-    body.insert("store".into(), false.into());
-    if let Some(tier) = context.service_tier {
+) -> Result<ChatBody<'a>, InvalidRequest> {
+    let mut body = common_fields(request, context, Roles::All, dropped)?;
+    body.push("max_completion_tokens", Field::Count(context.max_output_tokens));
+    body.push("store", Field::Flag(false));
+    if context.service_tier.is_some() {
         dropped.retain(|name| name != "service_tier");
-        body.insert("service_tier".into(), tier.into());
-    } else {
-        body.insert("service_tier".into(), "default".into());
     }
-    body.insert("safety_identifier".into(), context.safety_identifier.into());
+    body.push("service_tier", Field::Text(context.service_tier.unwrap_or("default")));
+    body.push("safety_identifier", Field::Text(context.safety_identifier));
     if request.stream {
         // The noise against listeners on the wire costs bytes and says nothing.
-        body.insert("stream_options".into(), json!({"include_usage": true, "include_obfuscation": false}));
+        body.push("stream_options", Field::Own(json!({"include_usage": true, "include_obfuscation": false})));
     }
     Ok(body)
 }
@@ -52,25 +96,26 @@ pub(crate) fn chat_body(
 ///
 /// # Errors
 /// As [`chat_body`], and for an image by its address.
-pub(crate) fn compatible_chat_body(
-    request: &ChatRequest,
-    context: &CallContext<'_>,
+pub(crate) fn compatible_chat_body<'a>(
+    request: &'a ChatRequest,
+    context: &CallContext<'a>,
     dropped: &mut Vec<String>,
-) -> Result<Map<String, Value>, InvalidRequest> {
+) -> Result<ChatBody<'a>, InvalidRequest> {
     refuse_addresses(request)?;
-    let mut body = common_fields(request, context, dropped)?;
-    body.insert("max_tokens".into(), context.max_output_tokens.into());
-    let messages = body.get_mut("messages").and_then(Value::as_array_mut);
-    for role in messages.into_iter().flatten().filter_map(|message| message.get_mut("role")) {
-        if role == "developer" {
-            // Newer than many hosts.
-            *role = "system".into();
-        }
-    }
+    let mut body = common_fields(request, context, Roles::WithoutDeveloper, dropped)?;
+    body.push("max_tokens", Field::Count(context.max_output_tokens));
     if request.stream {
-        body.insert("stream_options".into(), json!({"include_usage": true}));
+        body.push("stream_options", Field::Own(json!({"include_usage": true})));
     }
     Ok(body)
+}
+
+/// Which roles a host knows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Roles {
+    All,
+    /// The role is newer than many hosts: it goes by its older name, `system`.
+    WithoutDeveloper,
 }
 
 /// A host of this kind often runs in the town's own network, and fetches whatever address it is given: a resident must
@@ -92,40 +137,41 @@ fn refuse_addresses(request: &ChatRequest) -> Result<(), InvalidRequest> {
 }
 
 /// The part that every OpenAI-shaped host takes: model, messages, and the client's other fields as they came.
-fn common_fields(
-    request: &ChatRequest,
-    context: &CallContext<'_>,
+fn common_fields<'a>(
+    request: &'a ChatRequest,
+    context: &CallContext<'a>,
+    roles: Roles,
     dropped: &mut Vec<String>,
-) -> Result<Map<String, Value>, InvalidRequest> {
-    let mut body = Map::new();
-    body.insert("model".into(), context.model_id.into());
-    let messages: Result<Vec<Value>, _> =
-        request.messages.iter().enumerate().map(|(index, found)| message(index, found, dropped)).collect();
-    body.insert("messages".into(), messages?.into());
-    body.insert("stream".into(), request.stream.into());
+) -> Result<ChatBody<'a>, InvalidRequest> {
+    let mut body = ChatBody(Vec::with_capacity(request.rest.len() + OWN_FIELDS));
+    body.push("model", Field::Text(context.model_id));
+    let messages: Result<Vec<Message<'a>>, _> =
+        request.messages.iter().enumerate().map(|(index, found)| message(index, found, roles, dropped)).collect();
+    body.push("messages", Field::Messages(messages?));
+    body.push("stream", Field::Flag(request.stream));
     if request.choices > 1 {
-        body.insert("n".into(), request.choices.into());
+        body.push("n", Field::Count(request.choices));
     }
     for (key, value) in &request.rest {
         match key.as_str() {
             _ if value.is_null() => {}
             name if WITHHELD.contains(&name) || MISTRAL_ONLY.contains(&name) => dropped.push(key.clone()),
-            "random_seed" => drop(body.insert("seed".into(), value.clone())),
-            "prompt_cache_key" => drop(body.insert(key.clone(), context.cache_key(value))),
-            "tool_choice" if value == "any" => drop(body.insert(key.clone(), "required".into())),
+            // Two names of one field: the later wins.
+            "random_seed" | "seed" => body.set("seed", Field::Given(value)),
+            "prompt_cache_key" => body.push(key, Field::Own(context.cache_key(value))),
+            "tool_choice" if value == "any" => body.push(key, Field::Text("required")),
             "tools" if value.as_array().is_some_and(Vec::is_empty) => {}
             "tools" => {
                 let tools = value.as_array().into_iter().flatten().map(|tool| without_nulls(tool, "function"));
-                body.insert(key.clone(), tools.collect());
+                body.push(key, Field::Own(tools.collect()));
             }
-            "response_format" => drop(body.insert(key.clone(), without_nulls(value, "json_schema"))),
-            _ => drop(body.insert(key.clone(), value.clone())),
+            "response_format" => body.push(key, Field::Own(without_nulls(value, "json_schema"))),
+            _ => body.push(key, Field::Given(value)),
         }
     }
-    if !body.contains_key("tools") {
+    if !body.0.iter().any(|(name, _)| *name == "tools") {
         // OpenAI refuses them where there is nothing to choose from.
-        body.shift_remove("tool_choice");
-        body.shift_remove("parallel_tool_calls");
+        body.0.retain(|(name, _)| !matches!(*name, "tool_choice" | "parallel_tool_calls"));
     }
     Ok(body)
 }
@@ -139,8 +185,17 @@ fn without_nulls(object: &Value, part: &str) -> Value {
     object
 }
 
-fn message(index: usize, message: &Map<String, Value>, dropped: &mut Vec<String>) -> Result<Value, InvalidRequest> {
+fn message<'a>(
+    index: usize,
+    message: &'a Map<String, Value>,
+    roles: Roles,
+    dropped: &mut Vec<String>,
+) -> Result<Message<'a>, InvalidRequest> {
     let role = message.get("role").and_then(Value::as_str).unwrap_or_default();
+    let renamed = role == "developer" && roles == Roles::WithoutDeveloper;
+    if !renamed && message.iter().all(|(key, value)| stays(key, value)) {
+        return Ok(Message::Given(message));
+    }
     let mut out = Map::new();
     for (key, value) in message {
         match (key.as_str(), value) {
@@ -151,6 +206,7 @@ fn message(index: usize, message: &Map<String, Value>, dropped: &mut Vec<String>
                     dropped.push(name);
                 }
             }
+            ("role", _) if renamed => drop(out.insert(key.clone(), "system".into())),
             ("content", Value::Array(parts)) => {
                 out.insert(key.clone(), content(&format!("messages[{index}].content"), parts)?);
             }
@@ -163,7 +219,12 @@ fn message(index: usize, message: &Map<String, Value>, dropped: &mut Vec<String>
             _ => drop(out.insert(key.clone(), value.clone())),
         }
     }
-    Ok(out.into())
+    Ok(Message::Own(out))
+}
+
+/// Whether a part of a message is for every host what the client wrote.
+fn stays(key: &str, value: &Value) -> bool {
+    matches!((key, value), ("role" | "content", Value::String(_)) | ("content", Value::Null))
 }
 
 /// A tool call without the keys that only Mistral has, its arguments as text.

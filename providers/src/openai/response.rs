@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::repeat::Form;
 use crate::chat::text_chars;
@@ -12,7 +13,8 @@ use crate::error::{ErrorKind, ProviderError};
 use crate::normalise::{ChunkTranslator, FINISH_REASONS, Shape, whole};
 use crate::sse::Frame;
 use crate::stream::{AnswerFacts, DONE_FRAME, Decoded, FrameReader, data_frame, error_frame, failure_in, unreadable};
-use crate::usage::ReportedUsage;
+use crate::to_json;
+use crate::usage::{ReportedUsage, has_null_details};
 
 /// A text of a chunk, borrowed where it has no escapes. A type of its own, because serde makes a copy of every
 /// `Option<Cow<str>>`, whatever it is told to borrow.
@@ -38,8 +40,8 @@ struct Chunk<'a> {
     model: Option<Text<'a>>,
     #[serde(borrow)]
     choices: Vec<ChunkChoice<'a>>,
-    #[serde(default)]
-    usage: Option<Value>,
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
     #[serde(default)]
     service_tier: Option<String>,
     #[serde(default)]
@@ -94,7 +96,7 @@ impl<'a> Chunk<'a> {
             known && numbered && choice.delta.reasoning.is_none()
         });
         let usage_apart = self.choices.is_empty() || self.usage.is_none();
-        let usage_apart = usage_apart && !has_null_details(self.usage.as_ref());
+        let usage_apart = usage_apart && !self.usage.is_some_and(has_null_details);
         self.error.is_none() && choices_fit && usage_apart
     }
 }
@@ -141,7 +143,7 @@ impl ChatReader {
             }
         }
         let is_usage = chunk.choices.is_empty() && chunk.usage.is_some();
-        if let Some(usage) = chunk.usage.as_ref().and_then(ReportedUsage::from_chat) {
+        if let Some(usage) = chunk.usage.and_then(ReportedUsage::from_chat_text) {
             facts.usage = Some(usage);
         }
         if facts.upstream_id.is_none() {
@@ -164,7 +166,7 @@ impl ChatReader {
         let mut out = BytesMut::new();
         let held = &mut self.usage_held;
         let decoded = self.translator.translate(&chunk, facts, &mut |chunk| {
-            let frame = data_frame(chunk.to_string().as_bytes());
+            let frame = data_frame(&to_json(&chunk));
             if chunk.get("choices").and_then(Value::as_array).is_some_and(Vec::is_empty) {
                 // It may grow with every chunk: only the last one is true.
                 *held = Some(frame);
@@ -236,8 +238,8 @@ struct Whole<'a> {
     model: Option<Text<'a>>,
     #[serde(borrow)]
     choices: Vec<WholeChoice<'a>>,
-    #[serde(default)]
-    usage: Option<Value>,
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
     #[serde(borrow, default)]
     service_tier: Option<Text<'a>>,
     #[serde(default)]
@@ -276,7 +278,7 @@ impl Whole<'_> {
             choice.message.refusal && choice.logprobs && FINISH_REASONS.contains(&&*choice.finish_reason.0)
         };
         let failed = self.error.is_some() || self.object.as_ref().is_some_and(|object| object.0 == "error");
-        !failed && self.choices.iter().all(complete) && !has_null_details(self.usage.as_ref())
+        !failed && self.choices.iter().all(complete) && !self.usage.is_some_and(has_null_details)
     }
 
     fn facts(self) -> AnswerFacts {
@@ -288,7 +290,7 @@ impl Whole<'_> {
             upstream_request_id: None,
             output_chars: self.choices.iter().map(chars).sum(),
             finish_reason: self.choices.into_iter().next().map(|choice| choice.finish_reason.0.into_owned()),
-            usage: self.usage.as_ref().and_then(ReportedUsage::from_chat),
+            usage: self.usage.and_then(ReportedUsage::from_chat_text),
             service_tier: owned(self.service_tier),
         }
     }
@@ -304,13 +306,7 @@ pub(crate) fn chat_answer(body: &Bytes, shape: &Shape) -> Result<(Bytes, AnswerF
     }
     let answer: Value = serde_json::from_slice(body).map_err(|_| unreadable())?;
     let (out, facts) = whole(&answer, shape)?;
-    Ok((out.to_string().into(), facts))
-}
-
-/// Whether a usage has details that are null, where OpenAI's clients want an object or nothing.
-fn has_null_details(usage: Option<&Value>) -> bool {
-    let details = ["prompt_tokens_details", "completion_tokens_details"];
-    usage.is_some_and(|usage| details.iter().any(|key| usage.get(*key).is_some_and(Value::is_null)))
+    Ok((to_json(&out).into(), facts))
 }
 
 /// What the ledger needs of a chat answer in OpenAI's shape.

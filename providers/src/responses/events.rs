@@ -294,7 +294,7 @@ impl Events {
         out.put_slice(b"event: ");
         out.put_slice(kind.as_bytes());
         out.put_slice(b"\ndata: ");
-        out.put_slice(Value::Object(event).to_string().as_bytes());
+        out.put_slice(&crate::to_json(&event));
         out.put_slice(b"\n\n");
     }
 

@@ -59,7 +59,7 @@ fn for_every_client(mut answer: Value, model: &str) -> Bytes {
         object.entry("model").or_insert_with(|| model.into());
         object.entry("language").or_insert(Value::Null);
     }
-    answer.to_string().into()
+    crate::to_json(&answer).into()
 }
 
 /// Usage as OpenAI words it for a model that is billed by time, or by tokens.

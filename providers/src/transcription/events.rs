@@ -7,6 +7,7 @@ use super::answer::token_usage;
 use crate::error::ProviderError;
 use crate::sse::Frame;
 use crate::stream::{AnswerFacts, Decoded, FrameReader, data_frame, error_event, error_frame, unreadable};
+use crate::to_json;
 use crate::usage::ReportedUsage;
 
 /// One event, read; `None` for comments and the end marker, which need no reading.
@@ -78,7 +79,7 @@ impl FrameReader for MistralEvents {
             "transcription.text.delta" => {
                 let delta = json!({"type": "transcript.text.delta", "delta": text("text")});
                 let decoded = note(&event, facts, false, text("text"));
-                out.extend_from_slice(&data_frame(delta.to_string().as_bytes()));
+                out.extend_from_slice(&data_frame(&to_json(&delta)));
                 Ok(Decoded { bytes: out.freeze(), ..decoded })
             }
             "transcription.done" => {
@@ -87,7 +88,7 @@ impl FrameReader for MistralEvents {
                 if let (Some(usage), Some(object)) = (token_usage(facts), done.as_object_mut()) {
                     object.insert("usage".to_owned(), usage);
                 }
-                out.extend_from_slice(&data_frame(done.to_string().as_bytes()));
+                out.extend_from_slice(&data_frame(&to_json(&done)));
                 Ok(Decoded { bytes: out.freeze(), ..decoded })
             }
             // The language and the segments have no event of OpenAI's.

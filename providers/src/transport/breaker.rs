@@ -1,10 +1,11 @@
 //! Stops calling a vendor that keeps failing, and tries again with one call after a pause.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
@@ -88,14 +89,13 @@ pub(super) struct BreakerService<S> {
     breaker: Arc<Breaker>,
 }
 
-impl<S> Service<UpstreamRequest> for BreakerService<S>
+impl<S, B> Service<UpstreamRequest> for BreakerService<S>
 where
-    S: Service<UpstreamRequest, Response = UpstreamResponse, Error = ProviderError>,
-    S::Future: Send + 'static,
+    S: Service<UpstreamRequest, Response = UpstreamResponse<B>, Error = ProviderError>,
 {
-    type Response = UpstreamResponse;
+    type Response = UpstreamResponse<B>;
     type Error = ProviderError;
-    type Future = BoxFuture<'static, Result<UpstreamResponse, ProviderError>>;
+    type Future = GuardedCall<S::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ProviderError>> {
         self.inner.poll_ready(context)
@@ -106,19 +106,44 @@ where
             let mut error =
                 ProviderError::new(ErrorKind::CircuitOpen, "This vendor keeps failing and is left alone for a while.");
             error.retry_after = Some(wait);
-            return Box::pin(std::future::ready(Err(error)));
+            return GuardedCall::Refused { error: Some(error) };
         }
-        let breaker = Arc::clone(&self.breaker);
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let answer = answer.await;
-            match &answer {
-                Ok(_) => breaker.record(true, Instant::now()),
-                Err(error) if error.is_unhealthy() => breaker.record(false, Instant::now()),
-                // A refused request or our own limit says nothing about the vendor's health.
-                Err(_) => {}
+        GuardedCall::Made { answer: self.inner.call(request), breaker: Arc::clone(&self.breaker) }
+    }
+}
+
+pin_project! {
+    /// A call whose end the breaker hears of, or that it refused.
+    #[project = GuardedCallProjected]
+    pub(super) enum GuardedCall<F> {
+        Refused { error: Option<ProviderError> },
+        Made { #[pin] answer: F, breaker: Arc<Breaker> },
+    }
+}
+
+impl<F, B> Future for GuardedCall<F>
+where
+    F: Future<Output = Result<UpstreamResponse<B>, ProviderError>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        match self.project() {
+            GuardedCallProjected::Refused { error } => match error.take() {
+                Some(error) => Poll::Ready(Err(error)),
+                // It has said so already, and is not to be asked again.
+                None => Poll::Pending,
+            },
+            GuardedCallProjected::Made { answer, breaker } => {
+                let answer = ready!(answer.poll(context));
+                match &answer {
+                    Ok(_) => breaker.record(true, Instant::now()),
+                    Err(error) if error.is_unhealthy() => breaker.record(false, Instant::now()),
+                    // A refused request or our own limit says nothing about the vendor's health.
+                    Err(_) => {}
+                }
+                Poll::Ready(answer)
             }
-            answer
-        })
+        }
     }
 }

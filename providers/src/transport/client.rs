@@ -5,18 +5,16 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::BytesMut;
-use futures_util::future::BoxFuture;
-use futures_util::{StreamExt, TryStreamExt};
-use http::HeaderMap;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{HeaderMap, Method};
+use reqwest::RequestBuilder;
 use reqwest::multipart::{Form as Multipart, Part};
-use tower::Service;
 
-use super::{BodyStream, Form, UpstreamBody, UpstreamRequest, UpstreamResponse};
+use super::{Form, UpstreamBody, UpstreamRequest, UpstreamResponse};
 use crate::Dialect;
 use crate::error::{ErrorKind, ProviderError};
 
@@ -29,6 +27,8 @@ const STREAM_WINDOW: u32 = 128 << 10;
 const CONNECTION_WINDOW: u32 = STREAMS_PER_SHARD as u32 * STREAM_WINDOW;
 /// Shards per vendor; past `STREAMS_PER_SHARD × MAX_SHARDS` streams the emptiest shard is shared.
 const MAX_SHARDS: usize = 128;
+/// Headers of a request, those that reqwest adds included.
+const REQUEST_HEADERS: usize = 8;
 /// An error body is a sentence; more is not read.
 const MAX_ERROR_BODY_BYTES: usize = 64 << 10;
 
@@ -113,67 +113,54 @@ impl ClientPool {
     }
 }
 
-/// Sends a call and reads the head of the answer; a status that is not a success becomes an error.
-#[derive(Clone)]
-pub struct HttpService {
+/// Sends a call and reads the head of the answer; a status that is not a success becomes an error, read in `dialect`.
+///
+/// The innermost service of the stack. The request is put together by hand: a builder looks up each header's name anew.
+pub(super) async fn send(
     pool: Arc<ClientPool>,
     dialect: Dialect,
-}
-
-impl HttpService {
-    /// A service over `pool` that reads errors in `dialect`.
-    pub fn new(pool: Arc<ClientPool>, dialect: Dialect) -> Self {
-        Self { pool, dialect }
-    }
-}
-
-impl Service<UpstreamRequest> for HttpService {
-    type Response = UpstreamResponse;
-    type Error = ProviderError;
-    type Future = BoxFuture<'static, Result<UpstreamResponse, ProviderError>>;
-
-    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), ProviderError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: UpstreamRequest) -> Self::Future {
-        let pool = Arc::clone(&self.pool);
-        let dialect = self.dialect;
-        Box::pin(async move { send(&pool, dialect, request).await })
-    }
-}
-
-async fn send(
-    pool: &ClientPool,
-    dialect: Dialect,
     request: UpstreamRequest,
-) -> Result<UpstreamResponse, ProviderError> {
+) -> Result<UpstreamResponse<impl Stream<Item = Result<Bytes, ProviderError>> + Send + Unpin + 'static>, ProviderError>
+{
     let (client, guard) = pool.take()?;
-    let mut outgoing = client
-        .post(request.url)
-        .header(ACCEPT, HeaderValue::from_static(if request.stream { "text/event-stream" } else { "application/json" }))
-        .header("x-client-request-id", request.request_id);
-    outgoing = match request.body {
-        UpstreamBody::Json(body) => {
-            outgoing.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body)
-        }
-        UpstreamBody::Form(form) => outgoing.multipart(multipart(form)),
-    };
-    if let Some(key) = request.authorization {
-        outgoing = outgoing.header(AUTHORIZATION, key);
-    }
-    let answer = outgoing.send().await.map_err(|error| transport_error(&error))?;
+    let outgoing = outgoing(&client, request).map_err(|error| transport_error(&error))?;
+    let mut answer = client.execute(outgoing).await.map_err(|error| transport_error(&error))?;
     let status = answer.status();
-    let headers = answer.headers().clone();
-    let body: BodyStream = Box::pin(answer.bytes_stream().map(move |chunk| {
+    let headers = std::mem::take(answer.headers_mut());
+    let body = answer.bytes_stream().map(move |chunk| {
         let _counted_until_the_body_is_dropped = &guard;
         chunk.map_err(|_| ProviderError::new(ErrorKind::Cut, "The vendor's answer was cut."))
-    }));
+    });
     if status.is_success() {
         return Ok(UpstreamResponse { status, headers, body });
     }
     let text = read_bounded(body, MAX_ERROR_BODY_BYTES).await.unwrap_or_default();
     Err(crate::upstream::status_error(dialect, status, &headers, &text))
+}
+
+/// A call as reqwest sends it.
+fn outgoing(client: &reqwest::Client, request: UpstreamRequest) -> reqwest::Result<reqwest::Request> {
+    let mut outgoing = reqwest::Request::new(Method::POST, request.url);
+    let headers = outgoing.headers_mut();
+    headers.reserve(REQUEST_HEADERS);
+    let accept = if request.stream { "text/event-stream" } else { "application/json" };
+    headers.insert(ACCEPT, HeaderValue::from_static(accept));
+    if let Ok(id) = HeaderValue::try_from(request.request_id) {
+        headers.insert(HeaderName::from_static("x-client-request-id"), id);
+    }
+    if let Some(key) = request.authorization {
+        headers.insert(AUTHORIZATION, key);
+    }
+    match request.body {
+        UpstreamBody::Json(body) => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            *outgoing.body_mut() = Some(body.into());
+            Ok(outgoing)
+        }
+        UpstreamBody::Form(form) => {
+            RequestBuilder::from_parts(client.clone(), outgoing).multipart(multipart(form)).build()
+        }
+    }
 }
 
 /// A form as it goes over the wire.
@@ -200,7 +187,10 @@ pub(super) fn transport_error(error: &reqwest::Error) -> ProviderError {
 }
 
 /// Reads at most `limit` bytes of a body; what is beyond is dropped.
-async fn read_bounded(mut body: BodyStream, limit: usize) -> Result<BytesMut, ProviderError> {
+async fn read_bounded(
+    mut body: impl Stream<Item = Result<Bytes, ProviderError>> + Unpin,
+    limit: usize,
+) -> Result<BytesMut, ProviderError> {
     let mut text = BytesMut::new();
     while let Some(chunk) = body.try_next().await? {
         let room = limit.saturating_sub(text.len()).min(chunk.len());

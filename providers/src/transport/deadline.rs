@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use futures_util::future::BoxFuture;
-use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, Timeout, sleep_until, timeout_at};
 use tower::{Layer, Service};
 
-use super::{BodyStream, UpstreamRequest, UpstreamResponse};
+use super::{UpstreamRequest, UpstreamResponse};
 use crate::error::{ErrorKind, ProviderError};
 
 /// How long each part of a call may take.
@@ -55,14 +55,13 @@ pub(super) struct DeadlineService<S> {
     deadlines: Deadlines,
 }
 
-impl<S> Service<UpstreamRequest> for DeadlineService<S>
+impl<S, B> Service<UpstreamRequest> for DeadlineService<S>
 where
-    S: Service<UpstreamRequest, Response = UpstreamResponse, Error = ProviderError>,
-    S::Future: Send + 'static,
+    S: Service<UpstreamRequest, Response = UpstreamResponse<B>, Error = ProviderError>,
 {
-    type Response = UpstreamResponse;
+    type Response = UpstreamResponse<Guarded<B>>;
     type Error = ProviderError;
-    type Future = BoxFuture<'static, Result<UpstreamResponse, ProviderError>>;
+    type Future = TimedCall<S::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ProviderError>> {
         self.inner.poll_ready(context)
@@ -71,21 +70,43 @@ where
     fn call(&mut self, request: UpstreamRequest) -> Self::Future {
         let deadlines = self.deadlines;
         let started = Instant::now();
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let first_byte = started + deadlines.first_byte.min(deadlines.total);
-            let mut response = timeout_at(first_byte, answer).await.map_err(|_| {
-                ProviderError::new(ErrorKind::FirstByteTimeout, "The vendor did not begin to answer in time.")
-            })??;
-            response.body = guard(response.body, deadlines, started);
-            Ok(response)
+        let first_byte = started + deadlines.first_byte.min(deadlines.total);
+        TimedCall { answer: timeout_at(first_byte, self.inner.call(request)), deadlines, started }
+    }
+}
+
+pin_project! {
+    /// A call whose head must come in time.
+    pub(super) struct TimedCall<F> {
+        #[pin]
+        answer: Timeout<F>,
+        deadlines: Deadlines,
+        started: Instant,
+    }
+}
+
+impl<F, B> Future for TimedCall<F>
+where
+    F: Future<Output = Result<UpstreamResponse<B>, ProviderError>>,
+{
+    type Output = Result<UpstreamResponse<Guarded<B>>, ProviderError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let late = "The vendor did not begin to answer in time.";
+        Poll::Ready(match ready!(this.answer.poll(context)) {
+            Ok(Ok(UpstreamResponse { status, headers, body })) => {
+                Ok(UpstreamResponse { status, headers, body: Guarded::new(body, this.deadlines, *this.started) })
+            }
+            Ok(Err(error)) => Err(error),
+            Err(_elapsed) => Err(ProviderError::new(ErrorKind::FirstByteTimeout, late)),
         })
     }
 }
 
 /// A body whose pieces must come in time.
-struct Guarded {
-    body: BodyStream,
+pub(super) struct Guarded<B> {
+    body: B,
     /// When the next piece must have come, and what it means if it has not.
     next: (Instant, ErrorKind),
     idle: Duration,
@@ -96,18 +117,18 @@ struct Guarded {
     ended: bool,
 }
 
-fn guard(body: BodyStream, deadlines: Deadlines, started: Instant) -> BodyStream {
-    Box::pin(Guarded {
-        body,
-        next: (started + deadlines.first_byte, ErrorKind::FirstByteTimeout),
-        idle: deadlines.idle,
-        total: started + deadlines.total,
-        timer: None,
-        ended: false,
-    })
-}
+impl<B> Guarded<B> {
+    fn new(body: B, deadlines: &Deadlines, started: Instant) -> Self {
+        Self {
+            body,
+            next: (started + deadlines.first_byte, ErrorKind::FirstByteTimeout),
+            idle: deadlines.idle,
+            total: started + deadlines.total,
+            timer: None,
+            ended: false,
+        }
+    }
 
-impl Guarded {
     /// The nearest deadline.
     fn due(&self) -> (Instant, ErrorKind) {
         if self.next.0 <= self.total { self.next } else { (self.total, ErrorKind::TotalTimeout) }
@@ -129,7 +150,7 @@ impl Guarded {
     }
 }
 
-impl Stream for Guarded {
+impl<B: Stream<Item = Result<Bytes, ProviderError>> + Unpin> Stream for Guarded<B> {
     type Item = Result<Bytes, ProviderError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -137,7 +158,7 @@ impl Stream for Guarded {
         if this.ended {
             return Poll::Ready(None);
         }
-        let item = match this.body.as_mut().poll_next(context) {
+        let item = match Pin::new(&mut this.body).poll_next(context) {
             Poll::Ready(item) => item,
             Poll::Pending => {
                 let kind = ready!(this.poll_late(context));

@@ -9,8 +9,8 @@ use futures_util::TryStreamExt;
 use http::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::BodyStream;
 use super::client::{ClientPool, transport_error};
+use super::{BodyStream, read_whole};
 use crate::error::{ErrorKind, ProviderError};
 
 /// To connect.
@@ -75,10 +75,10 @@ impl Getter {
             answer.bytes_stream().map_err(|_| ProviderError::new(ErrorKind::Cut, "The vendor's answer was cut.")),
         );
         if status.is_success() {
-            return bounded(body, MOST_BYTES).await;
+            return read_whole(body, MOST_BYTES).await;
         }
         // The refusal is read to keep the connection; what it says may quote the key.
-        let _refusal = bounded(body, MOST_REFUSAL_BYTES).await;
+        let _refusal = read_whole(body, MOST_REFUSAL_BYTES).await;
         let mut error = ProviderError::new(
             if matches!(status.as_u16(), 401 | 403) { ErrorKind::Auth } else { ErrorKind::Server },
             if matches!(status.as_u16(), 401 | 403) {
@@ -90,15 +90,4 @@ impl Getter {
         error.status = Some(status.as_u16());
         Err(error)
     }
-}
-
-async fn bounded(mut body: BodyStream, most: usize) -> Result<Bytes, ProviderError> {
-    let mut whole = Vec::new();
-    while let Some(chunk) = body.try_next().await? {
-        if whole.len() + chunk.len() > most {
-            return Err(ProviderError::new(ErrorKind::Protocol, "The vendor's answer is longer than can be read."));
-        }
-        whole.extend_from_slice(&chunk);
-    }
-    Ok(whole.into())
 }

@@ -4,7 +4,8 @@
 //! anything is held or sent.
 
 use bytes::{Bytes, BytesMut};
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::catalogue::Model;
 use crate::chat::{ChatRequest, InvalidRequest};
@@ -18,7 +19,7 @@ use crate::stream::{AnswerFacts, AnswerStream, DONE_FRAME, Decoded, FrameReader,
 use crate::transcription::{self, MistralEvents, OpenaiEvents, TranscriptFormat, TranscriptionRequest};
 use crate::transport::{BodyStream, UpstreamBody};
 use crate::usage::ReportedUsage;
-use crate::{Dialect, mistral, moderation, openai};
+use crate::{Dialect, mistral, moderation, openai, to_json};
 
 /// What an adapter needs beside the request.
 #[derive(Clone, Copy, Debug)]
@@ -114,13 +115,13 @@ pub fn encode(dialect: Dialect, request: &ApiRequest, context: &CallContext<'_>)
                 Dialect::Openai => embeddings.openai_body(context, &mut dropped),
                 Dialect::Compatible => embeddings.compatible_body(context, &mut dropped),
             };
-            ("/embeddings", json(body), Reader::Embeddings(embeddings.reader(context)))
+            ("/embeddings", json(&body), Reader::Embeddings(embeddings.reader(context)))
         }
         ApiRequest::Moderation(moderation) => {
             let mistral = dialect == Dialect::Mistral;
             let body =
                 if mistral { moderation.mistral_body(context, &mut dropped) } else { moderation.openai_body(context) };
-            ("/moderations", json(body), Reader::Moderation { mistral })
+            ("/moderations", json(&body), Reader::Moderation { mistral })
         }
         ApiRequest::Transcription(transcription) => transcription_call(dialect, transcription, context, &mut dropped)?,
     };
@@ -129,8 +130,8 @@ pub fn encode(dialect: Dialect, request: &ApiRequest, context: &CallContext<'_>)
 
 type Call = (&'static str, UpstreamBody, Reader);
 
-fn json(body: Map<String, Value>) -> UpstreamBody {
-    UpstreamBody::Json(Value::Object(body).to_string().into())
+fn json(body: &impl Serialize) -> UpstreamBody {
+    UpstreamBody::Json(to_json(body).into())
 }
 
 fn chat_call(
@@ -142,14 +143,16 @@ fn chat_call(
     let shape =
         Shape { include_usage: chat.include_usage, whole_calls: chat.whole_calls && chat.stream, ..Shape::default() };
     let (body, reader) = match dialect {
-        Dialect::Openai => (openai::chat_body(chat, context, dropped)?, Reader::OpenaiChat(shape)),
-        Dialect::Compatible => (openai::compatible_chat_body(chat, context, dropped)?, Reader::OpenaiChat(shape)),
+        Dialect::Openai => (json(&openai::chat_body(chat, context, dropped)?), Reader::OpenaiChat(shape)),
+        Dialect::Compatible => {
+            (json(&openai::compatible_chat_body(chat, context, dropped)?), Reader::OpenaiChat(shape))
+        }
         Dialect::Mistral => {
             let (body, shape) = mistral::chat_body(chat, context, dropped)?;
-            (body, Reader::MistralChat(shape))
+            (json(&body), Reader::MistralChat(shape))
         }
     };
-    Ok(("/chat/completions", json(body), reader))
+    Ok(("/chat/completions", body, reader))
 }
 
 fn responses_call(
@@ -163,7 +166,7 @@ fn responses_call(
         return Err(InvalidRequest::unsupported(&format!("tools[{}].type", search.place), text));
     }
     if dialect == Dialect::Openai {
-        return Ok(("/responses", json(native_body(request, context, dropped)), Reader::Responses));
+        return Ok(("/responses", json(&native_body(request, context, dropped)), Reader::Responses));
     }
     dropped.extend(request.dropped.iter().cloned());
     let (path, body, reader) = chat_call(dialect, &request.chat, context, dropped).map_err(in_input)?;
@@ -218,11 +221,11 @@ impl Encoded {
             Reader::OpenaiChat(shape) => json_answer(openai::chat_answer(body, shape)?),
             Reader::MistralChat(shape) => {
                 let (answer, facts) = whole(&parse(body)?, shape)?;
-                json_answer((answer.to_string().into(), facts))
+                json_answer((to_json(&answer).into(), facts))
             }
             Reader::ResponsesOverChat { shape, echo, .. } => {
                 let (answer, facts) = whole(&parse(body)?, shape)?;
-                json_answer((answer_from_chat(&answer, echo).to_string().into(), facts))
+                json_answer((to_json(&answer_from_chat(&answer, echo)).into(), facts))
             }
             Reader::Responses => json_answer((body.clone(), responses_answer(body)?)),
             Reader::Embeddings(reader) => json_answer(reader.answer(body)?),
@@ -309,7 +312,7 @@ impl FrameReader for Translated {
         }
         let mut out = BytesMut::new();
         let decoded = self.translator.translate(&parse(&data)?, facts, &mut |chunk| {
-            out.extend_from_slice(&data_frame(chunk.to_string().as_bytes()));
+            out.extend_from_slice(&data_frame(&to_json(&chunk)));
         })?;
         Ok(Decoded { bytes: out.freeze(), ..decoded })
     }
