@@ -161,13 +161,13 @@ fn verify(file: &Path, name: &str) {
     );
 }
 
-/// Flips one bit in the amount of one row, in the file itself.
+/// Flips one bit in what one row charges, in the file itself: one question becomes three.
 fn flip(file: &Path, seq: u64) {
     let bytes = std::fs::read(file).unwrap();
     let ledger = Ledger::open_sqlite_beside(file).unwrap();
     let record = ledger.record(seq).unwrap().and_then(passerelle::ledger::Record::into_attempt).unwrap();
-    let needle = format!("{{\"id\":\"{}\"", record.id);
-    let amount = b"\"cost_nanos\":1";
+    let needle = format!("[1,\"{}\"", record.id);
+    let amount = b",[1";
     let out = OpenOptions::new().write(true).open(file).unwrap();
     let mut flipped = 0;
     for (start, window) in bytes.windows(needle.len()).enumerate() {

@@ -24,9 +24,9 @@ use crate::ledger::{ChainHead, Decision, Record, ReservationRequest, Rollup, Rol
 const ROLLUP_IDLE: Duration = Duration::from_secs(1);
 /// … or after this many entries. The report adds what is missing.
 const ROLLUP_ENTRIES: u64 = 1_000;
-/// A commit of that many writes shows a crowd, and the writer then waits for [`GATHERING`] before the next: what a commit
-/// costs beside its records (a flush, locks, the counters' pages) is shared by about twice as many. At 64 calls at once
-/// that is a seventh of the writer's work; sixteen at once, which never are so many, would wait for nobody.
+/// A commit of that many writes shows a crowd. The writer then waits for [`GATHERING`] before the next, unless as many are
+/// there already: what a commit costs beside its records (a flush, locks, the counters' pages) is shared by about twice as
+/// many. At 64 calls at once that is a seventh of the writer's work; sixteen, which never are so many, wait for nobody.
 const CROWD: usize = 20;
 /// Shorter than a commit takes on most disks.
 const GATHERING: Duration = Duration::from_micros(600);
@@ -221,7 +221,8 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => break,
             };
             let idle = first.is_none();
-            if first.is_some() && self.last_size >= CROWD {
+            let waiting = usize::try_from(depth.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
+            if first.is_some() && self.last_size >= CROWD && waiting < self.last_size {
                 std::thread::sleep(GATHERING);
             }
             let waiting = std::iter::from_fn(|| received.try_recv().ok());
