@@ -76,13 +76,21 @@ pub enum Decision {
 #[must_use = "a hold is resolved by `settle`; dropped, it stays until its lease ends"]
 pub struct Reservation {
     id: String,
+    /// What the entry says if nobody resolves it.
+    unknown: Option<Box<Entry>>,
     tokens_left: u64,
     resolved: bool,
 }
 
 impl Reservation {
-    pub(super) fn new(id: String, tokens_left: u64) -> Self {
-        Self { id, tokens_left, resolved: false }
+    pub(super) fn new(unknown: Entry, tokens_left: u64) -> Self {
+        Self { id: unknown.id.clone(), unknown: Some(Box::new(unknown)), tokens_left, resolved: false }
+    }
+
+    /// The entry that was handed in for the case that nobody resolves it, once: whoever resolves it may go on from there,
+    /// instead of making all of it again.
+    pub fn take_unknown(&mut self) -> Option<Entry> {
+        self.unknown.take().map(|unknown| *unknown)
     }
 
     /// Tokens of the day that the resident has left beside everything held, this hold included.

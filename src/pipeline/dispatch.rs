@@ -2,6 +2,7 @@
 //!
 //! Retries and fallbacks are bounded by a budget, and every attempt leaves its own entry.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use providers::error::ProviderError;
@@ -53,7 +54,7 @@ pub(super) async fn dispatch(pipeline: &Pipeline, mut admitted: Admitted) -> Res
             number += 1;
             let mut attempt = Attempt {
                 number,
-                leg: leg.clone(),
+                leg: Arc::clone(&leg),
                 dropped: encoded.dropped.clone(),
                 assignment,
                 times: Times::start(admitted.received, pipeline.clock.tick()),

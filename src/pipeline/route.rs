@@ -46,7 +46,7 @@ pub struct Leg {
 /// A call that can be made.
 #[derive(Debug)]
 pub struct Call {
-    pub(super) leg: Leg,
+    pub(super) leg: Arc<Leg>,
     /// The request in the vendor's words.
     pub(super) encoded: Encoded,
 }
@@ -258,7 +258,7 @@ fn call(wanted: &Wanted<'_>, found: &Resolved, residency: Residency) -> Result<C
         ceiling_cost,
         ceiling,
     };
-    Ok(Call { leg, encoded })
+    Ok(Call { leg: Arc::new(leg), encoded })
 }
 
 /// Draws one call by weight and puts it first; the others follow in their configured order.

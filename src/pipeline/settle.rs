@@ -1,5 +1,6 @@
 //! What a call came to: its entries, what is charged, and the hold given back, exactly once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -57,7 +58,7 @@ impl Times {
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub(super) number: u32,
-    pub(super) leg: Leg,
+    pub(super) leg: Arc<Leg>,
     /// Names of the client's fields that this vendor was not sent.
     pub(super) dropped: Vec<String>,
     pub(super) assignment: Assignment,
@@ -107,8 +108,9 @@ impl Open {
         pipeline: &'p Pipeline,
         ending: Ending<'_>,
     ) -> impl Future<Output = Settled> + Send + use<'p> {
-        let Self { admitted, attempt, mut earlier } = self;
-        let entry = attempt.entry(pipeline, &admitted, ending);
+        let Self { mut admitted, attempt, mut earlier } = self;
+        let held = admitted.reservation.take_unknown();
+        let entry = attempt.entry(pipeline, &admitted.routed, held, ending);
         record(&attempt, &entry);
         let settled = Settled { cost_euro_nanos: entry.cost_euro_nanos };
         earlier.push(entry);
@@ -305,16 +307,20 @@ impl Attempt {
         error: &ProviderError,
         retried: bool,
     ) -> Entry {
-        let mut entry = self.entry(pipeline, admitted, Ending::Failed(error));
+        let mut entry = self.entry(pipeline, &admitted.routed, None, Ending::Failed(error));
         entry.retried = retried;
         let label = entry.error_type.as_deref().unwrap_or_default();
         metrics().attempts.with_label_values(&[&entry.provider, entry.outcome.as_str(), label]).inc();
         entry
     }
 
-    fn entry(&self, pipeline: &Pipeline, admitted: &Admitted, ending: Ending<'_>) -> Entry {
-        let routed = &admitted.routed;
-        let mut entry = blank_entry(routed, &self.leg);
+    /// The entry of the attempt. What the hold said of the call, in case that nobody resolved it, is a beginning for that
+    /// of the first attempt.
+    fn entry(&self, pipeline: &Pipeline, routed: &Routed, held: Option<Entry>, ending: Ending<'_>) -> Entry {
+        let mut entry = match held.filter(|_| self.number == 1) {
+            Some(held) => Entry { error_type: None, charged: Charge::default(), ..held },
+            None => blank_entry(routed, &self.leg),
+        };
         entry.attempt = self.number;
         entry.assignment = self.assignment;
         entry.ended_at = micros(pipeline.clock.now());

@@ -69,7 +69,7 @@ impl<'a> Batch<'a> {
             Command::Reserve(request, reply) => match self.reserve(&request) {
                 // The hold comes into being with the commit, not before.
                 Ok(Reserved::Held(left)) => answers.push(Box::new(move |committed, others| {
-                    let held = |()| Decision::Held(Reservation::new(request.entry.id, left));
+                    let held = |()| Decision::Held(Reservation::new(request.entry, left));
                     reply.send(committed.map(held), others);
                 })),
                 Ok(Reserved::Refused(refusal)) => answers.push(answer(reply, Ok(Decision::Refused(refusal)))),

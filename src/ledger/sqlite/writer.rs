@@ -8,7 +8,7 @@ use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior, params};
@@ -30,6 +30,9 @@ const ROLLUP_ENTRIES: u64 = 1_000;
 const CROWD: usize = 20;
 /// Shorter than a commit takes on most disks.
 const GATHERING: Duration = Duration::from_micros(600);
+/// How long a look at the file holds good: its locks and reads cost a tenth of a commit, and whoever spoils the file may do
+/// so right after it.
+const LOOK: Duration = Duration::from_millis(50);
 /// How long `close` waits between two looks at a queue that is full.
 const CLOSE_PAUSE: Duration = Duration::from_millis(10);
 
@@ -140,9 +143,11 @@ impl WriterHandle {
 struct Writer {
     connector: Connector,
     connection: Connection,
-    /// Looks at the file before each write. The writer's own connection would go on from the pages that it remembers
-    /// while what is on the disk is spoilt.
+    /// Looks at the file before a write, if it has not for [`LOOK`]. The writer's own connection would go on from the pages
+    /// that it remembers while what is on the disk is spoilt.
     witness: Connection,
+    /// When it last looked and found the file in order.
+    looked: Option<Instant>,
     batch: usize,
     /// Writes in the last commit.
     last_size: usize,
@@ -166,6 +171,7 @@ impl Writer {
             connector,
             connection,
             witness,
+            looked: None,
             batch,
             memory: Memory::new(generation),
             rollups: HashMap::new(),
@@ -288,8 +294,9 @@ impl Writer {
         answers: &mut Vec<Answer>,
         appended: &mut Vec<(u64, Record)>,
     ) -> rusqlite::Result<ChainHead> {
-        let opened = read::meta(&self.witness, read::ROLLUP_SEQ)
-            .and_then(|_| self.connection.transaction_with_behavior(TransactionBehavior::Immediate))
+        let opened = self
+            .look()
+            .and_then(|()| self.connection.transaction_with_behavior(TransactionBehavior::Immediate))
             .and_then(|transaction| Ok((self.memory.refresh(&transaction)?, transaction)));
         let (moved, transaction) = match opened {
             Ok(opened) => opened,
@@ -326,12 +333,23 @@ impl Writer {
         transaction.commit().map(|()| head)
     }
 
+    /// Looks whether the file is in order still.
+    fn look(&mut self) -> rusqlite::Result<()> {
+        if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
+            self.looked = None;
+            read::meta(&self.witness, read::ROLLUP_SEQ)?;
+            self.looked = Some(Instant::now());
+        }
+        Ok(())
+    }
+
     /// A new connection, which sees the file as it is now: restored, mounted again, or still broken.
     fn reconnect(&mut self) {
         match self.connector.connect_again().and_then(|first| Ok((first, self.connector.connect_again()?))) {
             Ok((connection, witness)) => {
                 self.connection = connection;
                 self.witness = witness;
+                self.looked = None;
                 self.behind = true;
             }
             Err(error) => tracing::error!(%error, "the ledger cannot be opened again"),
