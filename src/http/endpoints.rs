@@ -2,6 +2,8 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use bytes::Bytes;
+use providers::chat::InvalidRequest;
 use providers::request::{ApiRequest, Endpoint};
 
 use super::answer::{OpenRequest, answer};
@@ -113,10 +115,21 @@ async fn json_endpoint(
     endpoint: Endpoint,
 ) -> Result<Response, ApiError> {
     let WholeBody { bytes, received, room } = body;
-    let request = ApiRequest::parse(endpoint, &bytes).map(|request| request.for_client(head.user_agent()));
-    // It may be long, and is not needed any more.
-    drop(bytes);
+    let request = parsed(endpoint, bytes).await?.map(|request| request.for_client(head.user_agent()));
     answer(&state, entered, head, request, (received, room), open).await
+}
+
+/// Bodies up to this length, in bytes, are understood within a millisecond.
+const SHORT_BODY: usize = 256 << 10;
+
+/// What a body says. A long one, with photographs, is understood on a thread of its own: on this one the tokens of others
+/// would wait. The body itself is not needed any more.
+async fn parsed(endpoint: Endpoint, body: Bytes) -> Result<Result<ApiRequest, InvalidRequest>, ApiError> {
+    if body.len() <= SHORT_BODY {
+        return Ok(ApiRequest::parse(endpoint, &body));
+    }
+    let parsed = tokio::task::spawn_blocking(move || ApiRequest::parse(endpoint, &body)).await;
+    parsed.map_err(|_| ApiError::overloaded())
 }
 
 /// Answers are never stored, so there is none to be fetched, cancelled or deleted.
