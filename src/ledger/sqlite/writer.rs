@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior, params};
-use tokio::time::Instant;
 
 use super::answers::{Answer, Others, Reply, answer};
 use super::batch::Batch;
@@ -31,9 +30,6 @@ const ROLLUP_ENTRIES: u64 = 1_000;
 const CROWD: usize = 20;
 /// Shorter than a commit takes on most disks.
 const GATHERING: Duration = Duration::from_micros(600);
-/// How long a look at the file holds good: its locks and reads cost a tenth of a commit, and whoever spoils the file may do
-/// so right after it.
-const LOOK: Duration = Duration::from_millis(50);
 /// How long `close` waits between two looks at a queue that is full.
 const CLOSE_PAUSE: Duration = Duration::from_millis(10);
 
@@ -144,11 +140,9 @@ impl WriterHandle {
 struct Writer {
     connector: Connector,
     connection: Connection,
-    /// Looks at the file before a write, if it has not for [`LOOK`]. The writer's own connection would go on from the pages
-    /// that it remembers while what is on the disk is spoilt.
+    /// Looks at the file before each write. The writer's own connection would go on from the pages that it remembers
+    /// while what is on the disk is spoilt.
     witness: Connection,
-    /// When it last looked and found the file in order.
-    looked: Option<Instant>,
     batch: usize,
     /// Writes in the last commit.
     last_size: usize,
@@ -172,7 +166,6 @@ impl Writer {
             connector,
             connection,
             witness,
-            looked: None,
             batch,
             memory: Memory::new(generation),
             rollups: HashMap::new(),
@@ -295,9 +288,8 @@ impl Writer {
         answers: &mut Vec<Answer>,
         appended: &mut Vec<(u64, Record)>,
     ) -> rusqlite::Result<ChainHead> {
-        let opened = self
-            .look()
-            .and_then(|()| self.connection.transaction_with_behavior(TransactionBehavior::Immediate))
+        let opened = read::meta(&self.witness, read::ROLLUP_SEQ)
+            .and_then(|_| self.connection.transaction_with_behavior(TransactionBehavior::Immediate))
             .and_then(|transaction| Ok((self.memory.refresh(&transaction)?, transaction)));
         let (moved, transaction) = match opened {
             Ok(opened) => opened,
@@ -334,23 +326,12 @@ impl Writer {
         transaction.commit().map(|()| head)
     }
 
-    /// Looks whether the file is in order still.
-    fn look(&mut self) -> rusqlite::Result<()> {
-        if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
-            self.looked = None;
-            read::meta(&self.witness, read::ROLLUP_SEQ)?;
-            self.looked = Some(Instant::now());
-        }
-        Ok(())
-    }
-
     /// A new connection, which sees the file as it is now: restored, mounted again, or still broken.
     fn reconnect(&mut self) {
         match self.connector.connect_again().and_then(|first| Ok((first, self.connector.connect_again()?))) {
             Ok((connection, witness)) => {
                 self.connection = connection;
                 self.witness = witness;
-                self.looked = None;
                 self.behind = true;
             }
             Err(error) => tracing::error!(%error, "the ledger cannot be opened again"),
