@@ -144,23 +144,9 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// The runtime of commands that wait for connections, with a thread for each core.
+/// The runtime of commands that serve.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    runtime_of(cores())
-}
-
-/// The runtime of the gateway. It leaves one core to the ledger's thread and the system: with a thread for each core, those
-/// that find nothing to do are woken for every other token (README, "Measured").
-pub(crate) fn runtime_beside_the_ledger() -> Result<tokio::runtime::Runtime, Failure> {
-    runtime_of(cores().saturating_sub(1).max(1))
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
-fn runtime_of(threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(|error| Failure::Other(anyhow::Error::new(error).context("the runtime cannot start")))
 }
 

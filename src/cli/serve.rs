@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{ConfigFile, Failure, print_warnings, runtime_beside_the_ledger, say};
+use super::{ConfigFile, Failure, print_warnings, runtime, say};
 use crate::app::{App, Listeners, Reloader};
 use crate::clock::Clock;
 use crate::shutdown::Shutdown;
@@ -29,7 +29,7 @@ impl Serve {
         let config = &loaded.config;
         init_logs(config.log_format, &config.log_level).map_err(Failure::Usage)?;
         print_warnings(&loaded);
-        runtime_beside_the_ledger()?.block_on(async {
+        runtime()?.block_on(async {
             let shutdown = Shutdown::new();
             stop_on_signal(&shutdown)?;
             let listeners = Listeners::bind(config).await?;
