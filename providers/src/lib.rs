@@ -26,6 +26,7 @@ pub mod moderation;
 pub mod money;
 mod normalise;
 mod openai;
+pub mod pieces;
 pub mod request;
 pub mod responses;
 pub mod sse;

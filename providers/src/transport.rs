@@ -16,7 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
 use http::{HeaderMap, HeaderValue};
 use reqwest::Url;
@@ -25,6 +25,7 @@ use tower::util::BoxCloneSyncService;
 
 use crate::Dialect;
 use crate::error::{ErrorKind, ProviderError};
+use crate::pieces::Pieces;
 use crate::upload::Upload;
 
 pub(crate) use address::{Addresses, authorization};
@@ -126,20 +127,14 @@ impl<B: Stream<Item = Result<Bytes, ProviderError>> + Send + 'static> UpstreamRe
 /// # Errors
 /// As the body's, or [`ErrorKind::Protocol`] for a longer one.
 pub(crate) async fn read_whole(mut body: BodyStream, limit: usize) -> Result<Bytes, ProviderError> {
-    let mut first = Bytes::new();
-    let mut joined = BytesMut::new();
-    while let Some(chunk) = body.try_next().await? {
-        if first.len() + joined.len() + chunk.len() > limit {
+    let mut pieces = Pieces::default();
+    while let Some(piece) = body.try_next().await? {
+        if pieces.len() + piece.len() > limit {
             return Err(ProviderError::new(ErrorKind::Protocol, "The vendor's answer is longer than can be read."));
         }
-        if first.is_empty() && joined.is_empty() {
-            first = chunk;
-        } else {
-            joined.extend_from_slice(&std::mem::take(&mut first));
-            joined.extend_from_slice(&chunk);
-        }
+        pieces.push(piece);
     }
-    Ok(if joined.is_empty() { first } else { joined.freeze() })
+    Ok(pieces.whole())
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, Request};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::StreamExt;
+use providers::pieces::Pieces;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{ApiError, AppState};
@@ -44,7 +45,7 @@ async fn read(
     };
     let mut taken = room(0)?;
     let mut chunks = request.into_body().into_data_stream();
-    let mut body = Received::default();
+    let mut body = Pieces::default();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| ApiError::unreadable_body())?;
         let before = body.len();
@@ -57,30 +58,4 @@ async fn read(
         }
     }
     Ok((body.whole(), taken))
-}
-
-/// What has come of a body. A short one comes in one piece, and is not copied.
-#[derive(Default)]
-struct Received {
-    first: Bytes,
-    joined: BytesMut,
-}
-
-impl Received {
-    fn len(&self) -> usize {
-        self.first.len() + self.joined.len()
-    }
-
-    fn push(&mut self, chunk: Bytes) {
-        if self.len() == 0 {
-            self.first = chunk;
-            return;
-        }
-        self.joined.extend_from_slice(&std::mem::take(&mut self.first));
-        self.joined.extend_from_slice(&chunk);
-    }
-
-    fn whole(self) -> Bytes {
-        if self.joined.is_empty() { self.first } else { self.joined.freeze() }
-    }
 }

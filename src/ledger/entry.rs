@@ -223,6 +223,35 @@ pub(crate) mod samples {
     use super::*;
     use crate::ledger::Charge;
 
+    /// An entry in which everything is absent that may be.
+    pub(crate) fn bare() -> Entry {
+        Entry {
+            outcome: Outcome::Unknown,
+            error_type: None,
+            retried: false,
+            http_status: None,
+            route: None,
+            probability_ppm: None,
+            account: None,
+            response_model: None,
+            upstream_id: None,
+            upstream_request_id: None,
+            finish_reason: None,
+            service_tier: None,
+            usage: None,
+            usage_consistent: None,
+            usage_raw: None,
+            cost_nanos: None,
+            cost_euro_nanos: None,
+            overhead_micros: None,
+            first_chunk_micros: None,
+            first_text_micros: None,
+            duration_micros: None,
+            output_chars: None,
+            ..full()
+        }
+    }
+
     /// An entry in which nothing is absent: a new field does not compile until it is here.
     #[expect(clippy::too_many_lines, reason = "a line for each field")]
     pub(crate) fn full() -> Entry {

@@ -227,7 +227,7 @@ mod tests {
 
     use super::*;
     use crate::ledger::exporting::{exported, numbered};
-    use crate::ledger::samples::full;
+    use crate::ledger::samples::{bare, full};
     use crate::ledger::{Adjustment, Author, Entry, Totals};
 
     fn leaves(prefix: &str, value: &Value, out: &mut BTreeMap<String, Value>) {
@@ -280,30 +280,7 @@ mod tests {
 
     #[test]
     fn what_is_always_there_is_there_in_the_barest_entry() {
-        let bare = Entry {
-            error_type: None,
-            retried: false,
-            http_status: None,
-            route: None,
-            probability_ppm: None,
-            account: None,
-            response_model: None,
-            upstream_id: None,
-            upstream_request_id: None,
-            finish_reason: None,
-            service_tier: None,
-            usage: None,
-            usage_consistent: None,
-            usage_raw: None,
-            cost_nanos: None,
-            cost_euro_nanos: None,
-            overhead_micros: None,
-            first_chunk_micros: None,
-            first_text_micros: None,
-            duration_micros: None,
-            output_chars: None,
-            ..full()
-        };
+        let bare = bare();
         let mut found = BTreeMap::new();
         leaves("", &exported(1, &bare).unwrap(), &mut found);
         let required: Vec<&str> = COLUMNS.iter().filter(|column| column.required).map(|column| column.name).collect();

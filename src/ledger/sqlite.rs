@@ -3,7 +3,6 @@
 //! SQL only: what may be held and what is charged is decided on the counters it keeps, by the rules in `accounts`.
 
 mod accounts;
-mod answers;
 mod batch;
 mod control;
 mod keys;

@@ -280,6 +280,28 @@ async fn of_many_calls_at_once_only_the_one_that_cannot_be_written_fails() {
     .await;
 }
 
+/// Who asked may stand still before it hears, such as the task of a client that reads nothing.
+#[tokio::test]
+async fn whoever_stands_still_keeps_nobody_elses_answer() {
+    each_store(async |store| {
+        let ledger = store.open();
+        let asked = (0..32).map(|n| question(&n.to_string()).request());
+        let mut still: Vec<_> = asked.map(|request| Box::pin(ledger.reserve(request))).collect();
+        for reserve in &mut still {
+            assert!(futures_util::poll!(reserve).is_pending());
+        }
+        let question = question("moving");
+        let moving = tokio::time::timeout(Duration::from_secs(20), question.held(&ledger))
+            .await
+            .expect("an answer of one's own");
+        drop(moving);
+        for reserve in still {
+            assert!(matches!(reserve.await.unwrap(), Decision::Held(_)));
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn an_admission_that_nobody_waits_for_any_more_holds_nothing_past_its_lease() {
     each_store(async |store| {

@@ -7,9 +7,8 @@ use jiff::Timestamp;
 use rusqlite::{CachedStatement, OptionalExtension, Transaction, params};
 
 use super::accounts::Holding;
-use super::answers::{Answer, answer};
 use super::memory::Memory;
-use super::writer::Command;
+use super::writer::{Answer, Command, answer};
 use super::{Text, unavailable};
 use crate::ledger::{
     ChainHead, Decision, Entry, Record, Reservation, ReservationRequest, Settlement, Stop, StoreError, chain, micros,
@@ -68,9 +67,9 @@ impl<'a> Batch<'a> {
         match command {
             Command::Reserve(request, reply) => match self.reserve(&request) {
                 // The hold comes into being with the commit, not before.
-                Ok(Reserved::Held(left)) => answers.push(Box::new(move |committed, others| {
+                Ok(Reserved::Held(left)) => answers.push(Box::new(move |committed| {
                     let held = |()| Decision::Held(Reservation::new(request.entry, left));
-                    reply.send(committed.map(held), others);
+                    let _gone = reply.send(committed.map(held));
                 })),
                 Ok(Reserved::Refused(refusal)) => answers.push(answer(reply, Ok(Decision::Refused(refusal)))),
                 Ok(Reserved::Stopped(stop)) => answers.push(answer(reply, Ok(Decision::Stopped(stop)))),

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
+use tokio::sync::oneshot;
 
-use super::answers::{Others, Reply};
 use super::batch::Batch;
 use super::memory::Memory;
 use super::writer::Command;
@@ -125,21 +125,21 @@ fn commit(connection: &mut Connection, commands: Vec<Command>) {
     }
     batch.finish().unwrap();
     transaction.commit().unwrap();
-    answers.into_iter().for_each(|answer| answer(Ok(()), Others::default()));
+    answers.into_iter().for_each(|answer| answer(Ok(())));
 }
 
 fn hold_settle_sweep(connection: &mut Connection) {
-    let (reply, held) = Reply::new();
+    let (reply, mut held) = oneshot::channel();
     commit(connection, vec![Command::Reserve(Box::new(request()), reply)]);
-    let Decision::Held(reservation) = held.now().unwrap().unwrap() else { panic!("refused") };
+    let Decision::Held(reservation) = held.try_recv().unwrap().unwrap() else { panic!("refused") };
     let settlement = Settlement::new(reservation, vec![request().entry]);
-    let (reply, settled) = Reply::new();
+    let (reply, mut settled) = oneshot::channel();
     commit(connection, vec![Command::Settle(Box::new(settlement), reply)]);
-    settled.now().unwrap().unwrap();
-    let (reply, swept) = Reply::new();
+    settled.try_recv().unwrap().unwrap();
+    let (reply, mut swept) = oneshot::channel();
     let refused = Command::Refusal(windows().day.label, "questions_per_day");
     commit(connection, vec![Command::Sweep(now(), reply), refused]);
-    assert_eq!(swept.now().unwrap().unwrap(), 0);
+    assert_eq!(swept.try_recv().unwrap().unwrap(), 0);
 }
 
 #[test]
@@ -244,11 +244,11 @@ fn attempts_of_both_forms_stand_in_one_chain_and_are_seen_alike() {
         differences: Vec::new(),
     };
     control::append_with_notes(&mut connection, change, &[]).unwrap();
-    let (reply, held) = Reply::new();
+    let (reply, mut held) = oneshot::channel();
     commit(&mut connection, vec![Command::Reserve(Box::new(request()), reply)]);
-    let Decision::Held(reservation) = held.now().unwrap().unwrap() else { panic!("refused") };
+    let Decision::Held(reservation) = held.try_recv().unwrap().unwrap() else { panic!("refused") };
     let settlement = Settlement::new(reservation, vec![entry.clone()]);
-    let (reply, _settled) = Reply::new();
+    let (reply, _settled) = oneshot::channel();
     commit(&mut connection, vec![Command::Settle(Box::new(settlement), reply)]);
 
     let bodies = "SELECT count(*) FROM attempts WHERE substr(body, 1, 1) = (CASE seq WHEN 1 THEN '{' ELSE '[' END)";
@@ -279,17 +279,17 @@ fn attempts_of_both_forms_stand_in_one_chain_and_are_seen_alike() {
 #[test]
 fn a_hold_of_the_form_before_is_swept() {
     let mut connection = ledger();
-    let (reply, held) = Reply::new();
+    let (reply, mut held) = oneshot::channel();
     commit(&mut connection, vec![Command::Reserve(Box::new(request()), reply)]);
-    let Decision::Held(reservation) = held.now().unwrap().unwrap() else { panic!("refused") };
+    let Decision::Held(reservation) = held.try_recv().unwrap().unwrap() else { panic!("refused") };
     let _left = reservation.resolve();
     let unknown = Entry { outcome: Outcome::Unknown, ..request().entry };
     let object = serde_json::to_string(&unknown).unwrap();
     assert_eq!(connection.execute("UPDATE reservations SET entry = ?1", [object]), Ok(1));
     let later = now() + Duration::from_secs(61);
-    let (reply, swept) = Reply::new();
+    let (reply, mut swept) = oneshot::channel();
     commit(&mut connection, vec![Command::Sweep(later, reply)]);
-    assert_eq!(swept.now().unwrap().unwrap(), 1);
+    assert_eq!(swept.try_recv().unwrap().unwrap(), 1);
     let Some(Record::Attempt(entry)) = read::record(&connection, 1).unwrap() else { panic!("no attempt") };
     assert_eq!(*entry, Entry { ended_at: later.as_microsecond(), ..unknown });
 }

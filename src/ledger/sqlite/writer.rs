@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior, params};
+use tokio::sync::oneshot;
 
-use super::answers::{Answer, Others, Reply, answer};
 use super::batch::Batch;
 use super::memory::Memory;
 use super::recent::Generation;
@@ -32,6 +32,8 @@ const CROWD: usize = 20;
 const GATHERING: Duration = Duration::from_micros(600);
 /// How long `close` waits between two looks at a queue that is full.
 const CLOSE_PAUSE: Duration = Duration::from_millis(10);
+
+pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// What the writer is asked to do.
 pub(super) enum Command {
@@ -81,7 +83,7 @@ impl WriterHandle {
                 drop(writer);
                 drop(lock);
                 for closer in closers {
-                    closer.send(flushed.clone(), Others::default());
+                    let _gone = closer.send(flushed.clone());
                 }
             })
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
@@ -106,9 +108,9 @@ impl WriterHandle {
     }
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, StoreError> {
-        let (reply, awaited) = Reply::new();
+        let (reply, answer) = oneshot::channel();
         self.send(command(reply))?;
-        awaited.answer().await
+        answer.await.map_err(|_| StoreError::Unavailable("the writer has ended".to_owned()))?
     }
 
     pub(super) async fn reserve(&self, request: Box<ReservationRequest>) -> Result<Decision, StoreError> {
@@ -135,6 +137,16 @@ impl WriterHandle {
             }
         }
     }
+}
+
+/// An answer that waits for the commit. Each is given by the writer itself: whoever passed it on for others could stand still.
+pub(super) type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+pub(super) fn answer<T: Send + 'static>(reply: Reply<T>, result: Result<T, StoreError>) -> Answer {
+    Box::new(move |committed| {
+        // A waiter that has gone needs no answer; a hold it would have had stays until its lease ends.
+        let _gone = reply.send(committed.and(result));
+    })
 }
 
 struct Writer {
@@ -279,7 +291,9 @@ impl Writer {
         }
         self.memory.accounts.trim();
         crate::telemetry::metrics().ledger_batch_size.observe(u32::try_from(size).map_or(f64::MAX, f64::from));
-        Others::new(answers, committed.map(|_| ()).map_err(|error| unavailable(&error))).pass_on();
+        for answer in answers {
+            answer(committed.as_ref().map(|_| ()).map_err(unavailable));
+        }
     }
 
     fn try_write(
