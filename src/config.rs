@@ -4,6 +4,7 @@
 //! at once, with the path of its key. It must not open listeners, stores or connections.
 
 mod check;
+mod comparison;
 mod environment;
 mod load;
 mod raw;
@@ -22,6 +23,7 @@ use providers::money::format_nanos;
 use providers::transport::TransportSettings;
 use secrecy::SecretString;
 
+pub use comparison::{ComparisonConfig, EvaluationPeriod, Yardsticks};
 pub use environment::Environment;
 pub use load::{ConfigError, Loaded, load};
 pub use show::show;
@@ -135,6 +137,8 @@ pub struct RouteConfig {
     pub hosts: Residency,
     /// Whether another target takes over when the drawn one fails.
     pub fallback: bool,
+    /// Length of the blocks of time that the vendor is drawn for; absent where it is drawn for each conversation.
+    pub switchback: Option<Duration>,
 }
 
 /// What one resident may use.
@@ -243,6 +247,8 @@ pub struct Config {
     pub routes: BTreeMap<String, RouteConfig>,
     /// Plans by name.
     pub plans: BTreeMap<String, Arc<Plan>>,
+    /// How vendors are compared.
+    pub comparison: Arc<ComparisonConfig>,
     /// Form of log lines.
     pub log_format: LogFormat,
     /// Level of log lines.

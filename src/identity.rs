@@ -13,11 +13,14 @@ pub use secret::InstanceSecret;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::config::Plan;
-use crate::ledger::{KeyRecord, Sighting};
+use crate::ledger::{Assignment, DUELS_ACCOUNT, KeyRecord, PROBES_ACCOUNT, Sighting};
 use crate::terms::Terms;
 
-/// Proof of a live key and a resident who is not suspended. Only the extractor makes it.
+/// Proof of a live key and a resident who is not suspended, which only the extractor makes; or an account of the town's
+/// own, which only the town's comparison asks with.
 #[derive(Debug)]
 #[must_use]
 pub struct Authenticated {
@@ -25,9 +28,42 @@ pub struct Authenticated {
     key_seen: Sighting,
     plan: Arc<Plan>,
     terms: Arc<Terms>,
+    assignment: Assignment,
+}
+
+/// What the town itself asks vendors for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TownAccount {
+    /// Questions of its basket.
+    Probes,
+    /// The two answers of a blind duel.
+    Duels,
 }
 
 impl Authenticated {
+    /// The town, with an account whose budget is its own. It has no key: nothing is to be revoked.
+    pub fn town(account: TownAccount, terms: Arc<Terms>) -> Self {
+        let (name, plan, assignment) = match account {
+            TownAccount::Probes => (PROBES_ACCOUNT, &terms.comparison.probes, Assignment::Probe),
+            TownAccount::Duels => (DUELS_ACCOUNT, &terms.comparison.duels, Assignment::Duel),
+        };
+        let key = KeyRecord {
+            key_id: name.to_owned(),
+            resident: name.to_owned(),
+            plan: plan.name.clone(),
+            created_at: Timestamp::UNIX_EPOCH,
+            revoked_at: None,
+            suspended_at: None,
+        };
+        let plan = Arc::clone(plan);
+        Self { key: Arc::new(key), key_seen: Sighting::default(), plan, terms, assignment }
+    }
+
+    /// How a model asked for by name counts: chosen by a resident, or part of the town's comparison.
+    pub fn assignment(&self) -> Assignment {
+        self.assignment
+    }
+
     /// Pseudonym of the resident.
     pub fn resident(&self) -> &str {
         &self.key.resident

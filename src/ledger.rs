@@ -8,16 +8,20 @@ mod adjust;
 mod alert;
 mod chain;
 mod entry;
+mod error;
 mod exporting;
 mod key;
 mod record;
 mod reservation;
 mod rollup;
 mod schema;
+mod spread;
 mod sqlite;
 mod stop;
 mod stored;
+mod stratum;
 mod sweep;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,49 +29,41 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-pub use account::{ResidentUse, Totals};
+pub use account::{DUELS_ACCOUNT, PROBES_ACCOUNT, ResidentUse, Totals};
 pub use adjust::Author;
 pub use alert::{Alert, TownSpend};
 pub use chain::{ChainHead, Verification};
 pub use entry::{Assignment, Entry, LengthClass, Outcome, micros};
+pub use error::StoreError;
 pub use exporting::{ExportFormat, export};
 pub use key::{KeyRecord, NewKey, Sighting};
 pub use record::{Adjustment, Change, Difference, Record};
 pub use reservation::{Ceiling, Charge, Decision, Reservation, ReservationRequest, Settlement};
-pub use rollup::{Figures, Rollup, RollupKey, Spread};
-pub use schema::{ADJUSTMENTS, ATTEMPTS, Column, ColumnKind, Export};
+pub use rollup::{Figures, Group, Rollup, RollupKey};
+pub use schema::{ADJUSTMENTS, ATTEMPTS, Column, ColumnKind, DUELS, Export, PROBES};
+pub use spread::Spread;
 pub use sqlite::{Durability, SqliteSettings};
 pub use stop::{Stop, StopScope, Stops};
+pub use stratum::{Evidence, GROUPS, HourBand, People, Stratum, group_of, person};
 pub use sweep::sweep_until_shutdown;
+pub use trial::{Duel, DuelSide, OpenDuel, Probe, Qualifier, Style, Vote};
 
 use crate::quota::Windows;
 use account::{TOWN, bounded};
 
-/// Why the store did not do what it was asked.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum StoreError {
-    /// The store cannot be read or written now; the text says what it answered.
-    #[error("the ledger's store is not available: {0}")]
-    Unavailable(String),
-    /// Too many writes are waiting.
-    #[error("the ledger's queue is full")]
-    Busy,
-    /// Another process serves from the same store.
-    #[error("{0} is already in use by another passerelle: stop it first, or choose another ledger.path")]
-    InUse(String),
-    /// The reservation is no longer open: its lease ended and it was settled as unknown.
-    #[error("the reservation was already resolved")]
-    AlreadyResolved,
-    /// Something in the store cannot be read as what it should be.
-    #[error("the ledger is damaged: {0}")]
-    Damaged(String),
-}
-
 /// What the report reads.
 #[derive(Debug, Default)]
 pub struct ReportData {
-    /// Aggregates by day, provider and model.
+    /// Aggregates, in the order of their keys.
     pub rollups: Vec<(RollupKey, Rollup)>,
+    /// Probes that were meant for those days, oldest first.
+    pub probes: Vec<Probe>,
+    /// Duels judged in those days, oldest first.
+    pub duels: Vec<Duel>,
+    /// Residents who asked something, by month (`2026-11`), of the months that those days touch.
+    pub residents: Vec<(String, u64)>,
+    /// The end of the chain as it was when all this was read.
+    pub head: ChainHead,
     /// Refused questions by reason.
     pub refusals: Vec<(String, u64)>,
     /// Reservations open at the moment of reading.
@@ -293,6 +289,36 @@ impl Ledger {
     pub fn append(&self, record: &Record) -> Result<u64, StoreError> {
         match self {
             Self::Sqlite(store) => store.append(record),
+        }
+    }
+
+    /// Keeps a duel that waits for its judgement, and forgets those that waited for too long.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub fn open_duel(&self, duel: &OpenDuel, now: Timestamp) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.open_duel(duel, now),
+        }
+    }
+
+    /// The duel of that id, while it waits.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn find_duel(&self, id: &str, now: Timestamp) -> Result<Option<OpenDuel>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.find_duel(id, now),
+        }
+    }
+
+    /// Appends the judgement of a duel that waits; false when it was judged before.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub fn judge_duel(&self, duel: Duel) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.judge_duel(duel),
         }
     }
 

@@ -26,7 +26,7 @@ use providers::chat::InvalidRequest;
 use providers::error::ProviderError;
 use providers::request::ApiRequest;
 use providers::upstream::Upstream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 pub use admit::Admitted;
 pub use dispatch::Dispatched;
@@ -41,7 +41,7 @@ use work::Work;
 use crate::clock::{Clock, Tick};
 use crate::config::{Config, ProviderConfig};
 use crate::identity::{Authenticated, InstanceSecret};
-use crate::ledger::{Ledger, Stop, StopScope, StoreError};
+use crate::ledger::{Entry, Ledger, Stop, StopScope, StoreError};
 use crate::quota::{Calendar, RateRefusal, RateState, Refusal};
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics;
@@ -112,13 +112,27 @@ impl PipelineError {
     }
 }
 
+/// Who asked on the town's behalf hears by this what the books say of the call.
+pub type Witness = oneshot::Sender<Entry>;
+
+/// What is to be kept of a request beside its content.
+#[derive(Debug, Default)]
+pub struct Asking {
+    /// Our id of it.
+    pub request_id: String,
+    /// Whether it came with passages of the town's own pages.
+    pub local_passages: bool,
+    /// Hears of the entry once the call is settled; closed without a word when no vendor was asked.
+    pub witness: Option<Witness>,
+}
+
 /// A request that has arrived.
 #[derive(Debug)]
 pub struct Incoming {
     /// What is asked, or what is wrong with it.
     pub request: Result<ApiRequest, InvalidRequest>,
-    /// Our id of it.
-    pub request_id: String,
+    /// What is to be kept of it.
+    pub asking: Asking,
     /// When it was there whole.
     pub received: Tick,
     /// What it takes of the memory or of the disk, given back once it is with the vendor that answers.
@@ -272,12 +286,12 @@ impl Pipeline {
     }
 
     async fn try_answer(self: &Arc<Self>, entered: Entered, incoming: Incoming) -> Result<Answered, PipelineError> {
-        let Incoming { request, request_id, received, room } = incoming;
+        let Incoming { request, asking, received, room } = incoming;
         let Entered { who, rate, permit } = entered;
         if self.shutdown.has_begun() {
             return Err(PipelineError::ShuttingDown);
         }
-        let routed = route::route(self, who, &request?, request_id)?;
+        let routed = route::route(self, who, &request?, asking)?;
         let place = Place { rate, permit, received };
         // From here on nothing may stop half-way: the client can leave, the hold must be resolved.
         Work::begin(&self.shutdown, Arc::clone(self).run(routed, place, room)).await

@@ -194,7 +194,7 @@ pub fn build(ledger: &Ledger, period: &Period, limit_seconds: u64, now: Timestam
 pub fn from_data(data: ReportData, scope: Scope) -> Report {
     let mut models: BTreeMap<(String, String), Rollup> = BTreeMap::new();
     let mut all = Rollup::default();
-    for (key, rollup) in data.rollups {
+    for (key, rollup) in data.rollups.into_iter().filter(|(key, _)| key.evidence.is_residents()) {
         all.merge(&rollup);
         models.entry((key.provider, key.model)).or_default().merge(&rollup);
     }

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::config::{Config, Plan, RouteConfig};
+use crate::config::{ComparisonConfig, Config, Plan, RouteConfig};
 use crate::ledger::{Change, Difference, Ledger, StoreError, micros};
 use crate::quota::{Envelope, RateGuard};
 
@@ -40,6 +40,8 @@ pub struct Terms {
     pub plans: BTreeMap<String, Arc<Plan>>,
     /// The town's limits.
     pub envelope: Envelope,
+    /// How vendors are compared.
+    pub comparison: Arc<ComparisonConfig>,
     rates: BTreeMap<String, Arc<RateGuard>>,
     text: BTreeMap<String, String>,
 }
@@ -61,7 +63,13 @@ impl Terms {
             routes: config.routes.clone(),
             plans: config.plans.clone(),
             envelope: config.envelope,
-            rates: config.plans.iter().map(|(name, plan)| (name.clone(), guard(plan))).collect(),
+            comparison: Arc::clone(&config.comparison),
+            rates: config
+                .plans
+                .values()
+                .chain([&config.comparison.probes, &config.comparison.duels])
+                .map(|plan| (plan.name.clone(), guard(plan)))
+                .collect(),
             text: text(config),
         }
     }
@@ -192,11 +200,13 @@ fn text(config: &Config) -> BTreeMap<String, String> {
     for (name, plan) in &config.plans {
         lines.insert(format!("plan {name}"), plan.to_string());
     }
+    of_comparison(&mut lines, &config.comparison);
     for (name, route) in &config.routes {
         let targets = route.targets.iter().map(|target| format!("{} × {}", target.model, target.weight));
         let targets = targets.collect::<Vec<_>>().join(", ");
         let fallback = if route.fallback { "another takes over" } else { "nobody takes over" };
-        lines.insert(format!("route {name}"), format!("{targets}; hosts {:?}; {fallback}", route.hosts));
+        let drawn = route.switchback.map_or(String::new(), |block| format!("; drawn for {} s", block.as_secs()));
+        lines.insert(format!("route {name}"), format!("{targets}; hosts {:?}; {fallback}{drawn}", route.hosts));
     }
     for rate in config.exchange_rates.rows() {
         let per_euro = i64::try_from(rate.per_euro_micros).unwrap_or(i64::MAX).saturating_mul(NANOS_PER_MICRO);
@@ -207,6 +217,24 @@ fn text(config: &Config) -> BTreeMap<String, String> {
         of_provider(&mut lines, provider);
     }
     lines
+}
+
+/// The subject of the declared evaluation period among the terms.
+pub const EVALUATION: &str = "evaluation period";
+
+/// What a comparison rests on, so that the ledger knows when it was declared.
+fn of_comparison(lines: &mut BTreeMap<String, String>, comparison: &ComparisonConfig) {
+    let ComparisonConfig { epoch, evaluation, models, probes, duels, weights, .. } = comparison;
+    if let Some(period) = evaluation {
+        lines.insert(EVALUATION.to_owned(), format!("{} to {}", period.from, period.to));
+    }
+    let euros = |plan: &Plan| format_nanos(plan.allowance.euro_nanos_per_month);
+    lines.insert("epoch of draws".to_owned(), epoch.to_string());
+    lines.insert("models compared".to_owned(), models.join(", "));
+    lines.insert("budget of probes".to_owned(), format!("{} EUR per month", euros(probes)));
+    lines.insert("budget of duels".to_owned(), format!("{} EUR per month", euros(duels)));
+    let weights = weights.iter().map(|(criterion, percent)| format!("{criterion} {percent} %"));
+    lines.insert("weights".to_owned(), weights.collect::<Vec<_>>().join(", "));
 }
 
 fn of_provider(lines: &mut BTreeMap<String, String>, provider: &ProviderCatalogue) {

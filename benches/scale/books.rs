@@ -244,5 +244,9 @@ fn unknown(who: &Authenticated, windows: &Windows, now: Timestamp, ceiling: Ceil
         duration_micros: None,
         output_chars: None,
         length_class: LengthClass::Short,
+        local_passages: false,
+        local_hour: Some(9),
+        epoch: None,
+        time_block: None,
     }
 }

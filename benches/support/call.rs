@@ -104,6 +104,10 @@ fn entry(windows: &passerelle::quota::Windows, now: Timestamp, ceiling: Ceiling,
         duration_micros: Some(1_400_000),
         output_chars: Some(900),
         length_class: LengthClass::Short,
+        local_passages: false,
+        local_hour: Some(9),
+        epoch: None,
+        time_block: None,
     }
 }
 

@@ -18,7 +18,7 @@ use providers::transport::{BreakerSettings, Deadlines, TransportSettings};
 use super::raw::{RawAlerts, RawConfig, RawMoney, RawPlan, RawProvider, RawRoute, RawServer, RawUpstream};
 use super::{
     AlertConfig, Config, ConnectionConfig, EXCHANGE_RATES_TOML, Plan, ProviderConfig, RouteConfig, ServerConfig,
-    TargetConfig, UpstreamConfig, WebhookConfig,
+    TargetConfig, UpstreamConfig, WebhookConfig, comparison,
 };
 use crate::clock::Clock;
 use crate::ledger::SqliteSettings;
@@ -27,27 +27,30 @@ use crate::quota::{Allowance, Calendar, Envelope, Rate};
 /// How long before a model is switched off a route that uses it is warned about.
 const RETIREMENT_WARNING_DAYS: i64 = 60;
 
+/// Seconds in a minute.
+const SECONDS_PER_MINUTE: u64 = 60;
+
 /// Shortest key of a webhook's signature, in bytes (Standard Webhooks: 24 to 64).
 const SHORTEST_WEBHOOK_KEY: usize = 24;
 
 /// Collects mistakes; each check gives a usable value or nothing.
-struct Checker<'a> {
+pub(super) struct Checker<'a> {
     mistakes: &'a mut Vec<String>,
-    warnings: Vec<String>,
+    pub(super) warnings: Vec<String>,
     base: &'a Path,
-    today: Date,
+    pub(super) today: Date,
 }
 
 impl Checker<'_> {
-    fn mistake(&mut self, path: &str, text: impl Display) {
+    pub(super) fn mistake(&mut self, path: &str, text: impl Display) {
         self.mistakes.push(format!("{path}: {text}"));
     }
 
-    fn keep<T, E: Display>(&mut self, path: &str, result: Result<T, E>) -> Option<T> {
+    pub(super) fn keep<T, E: Display>(&mut self, path: &str, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| self.mistake(path, error)).ok()
     }
 
-    fn euros(&mut self, path: &str, text: &str) -> Option<i64> {
+    pub(super) fn euros(&mut self, path: &str, text: &str) -> Option<i64> {
         let nanos = self.keep(path, parse_decimal(text, 9))?;
         self.keep(path, i64::try_from(nanos).map_err(|_| "is too large"))
     }
@@ -92,6 +95,7 @@ pub(super) fn check(raw: RawConfig, base: &Path, mistakes: &mut Vec<String>) -> 
     let (providers, catalogue) = check_providers(&mut checker, raw.providers);
     let routes = routes(&mut checker, raw.routes, &catalogue);
     let plans = plans(&mut checker, raw.plans, &routes, &catalogue);
+    let comparison = comparison::check(&mut checker, &raw.comparison, &routes, &plans, &catalogue);
     if raw.ledger.lease_seconds <= raw.upstream.total_seconds + raw.upstream.drain_seconds {
         checker.mistake("ledger.lease_seconds", "must be longer than upstream.total_seconds + upstream.drain_seconds");
     }
@@ -124,6 +128,7 @@ pub(super) fn check(raw: RawConfig, base: &Path, mistakes: &mut Vec<String>) -> 
         providers,
         routes,
         plans,
+        comparison: Arc::new(comparison?),
         log_format: raw.telemetry.log_format,
         log_level: raw.telemetry.log_level,
     };
@@ -339,7 +344,7 @@ fn routes(
     catalogue: &Catalogue,
 ) -> BTreeMap<String, RouteConfig> {
     let mut routes = BTreeMap::new();
-    for (name, route) in raw {
+    for (name, mut route) in raw {
         let path = format!("routes.{name}.targets");
         if catalogue.resolve(&name, checker.today).is_some() {
             checker.mistake(&format!("routes.{name}"), "is also the id of a vendor's model; choose another name");
@@ -348,7 +353,7 @@ fn routes(
             checker.mistake(&path, "at least one target needs a weight above 0");
         }
         let mut targets = Vec::new();
-        for target in route.targets {
+        for target in std::mem::take(&mut route.targets) {
             match catalogue.resolve(&target.model, checker.today) {
                 None => {
                     checker.warnings.push(format!("{path}: no enabled provider has `{}`; it is left out", target.model))
@@ -371,7 +376,10 @@ fn routes(
         if targets.is_empty() {
             checker.warnings.push(format!("routes.{name}: has no target left and is not offered"));
         } else {
-            routes.insert(name, RouteConfig { targets, hosts: route.hosts, fallback: route.fallback });
+            let switchback = (route.switchback_minutes > 0)
+                .then(|| Duration::from_secs(route.switchback_minutes.saturating_mul(SECONDS_PER_MINUTE)));
+            let RawRoute { hosts, fallback, .. } = route;
+            routes.insert(name, RouteConfig { targets, hosts, fallback, switchback });
         }
     }
     routes

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::Residency;
+use super::comparison::RawComparison;
 use crate::ledger::Durability;
 use crate::telemetry::LogFormat;
 
@@ -17,6 +18,7 @@ pub(super) struct RawConfig {
     pub(super) money: RawMoney,
     pub(super) town: RawTown,
     pub(super) alerts: RawAlerts,
+    pub(super) comparison: RawComparison,
     pub(super) upstream: RawUpstream,
     pub(super) telemetry: RawTelemetry,
     pub(super) providers: BTreeMap<String, RawProvider>,
@@ -128,6 +130,9 @@ pub(super) struct RawRoute {
     pub(super) targets: Vec<RawTarget>,
     pub(super) hosts: Residency,
     pub(super) fallback: bool,
+    /// Absent in a route of the town's own is never.
+    #[serde(default)]
+    pub(super) switchback_minutes: u64,
 }
 
 #[derive(Deserialize)]

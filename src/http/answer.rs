@@ -21,7 +21,7 @@ use super::error::ApiError;
 use super::events::EventStream;
 use super::middleware::Head;
 use crate::clock::Tick;
-use crate::pipeline::{Answered, Delivery, Entered, Frames, Incoming, Standing};
+use crate::pipeline::{Answered, Asking, Delivery, Entered, Frames, Incoming, Standing};
 use crate::telemetry::metrics;
 
 // Names of headers, looked up once and not for every answer.
@@ -82,7 +82,8 @@ pub(super) async fn answer(
     (received, room): (Tick, OwnedSemaphorePermit),
     open: OpenRequest,
 ) -> Result<Response, ApiError> {
-    let incoming = Incoming { request, request_id: head.request_id, received, room };
+    let asking = Asking { local_passages: head.local_passages, request_id: head.request_id, witness: None };
+    let incoming = Incoming { request, asking, received, room };
     let answered = state.pipeline.answer(entered, incoming).await;
     let Answered { origin, standing, delivery } =
         answered.map_err(|error| ApiError::from_pipeline(error, &state.calendar))?;

@@ -27,6 +27,8 @@ use crate::telemetry::metrics;
 
 /// Name of the header that carries the request id.
 pub(super) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Set to `true` by a client that puts passages of the town's own pages before its questions.
+static LOCAL_PASSAGES: HeaderName = HeaderName::from_static("x-passerelle-local-passages");
 
 /// Request headers that OpenAI's clients send from a browser; a `*` would not cover `authorization`.
 const CORS_REQUEST_HEADERS: &[&str] = &[
@@ -79,6 +81,8 @@ pub(super) fn cors(origins: &[String]) -> CorsLayer {
 pub(super) struct Head {
     /// Our id of the request.
     pub(super) request_id: String,
+    /// The client put passages of the town's own pages before the question, and says so.
+    pub(super) local_passages: bool,
     user_agent: Option<HeaderValue>,
 }
 
@@ -94,7 +98,11 @@ impl<S: Sync> FromRequestParts<S> for Head {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
         let request_id = parts.headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
-        Ok(Self { request_id, user_agent: parts.headers.get(header::USER_AGENT).cloned() })
+        Ok(Self {
+            request_id,
+            local_passages: parts.headers.get(&LOCAL_PASSAGES).is_some_and(|value| value == "true"),
+            user_agent: parts.headers.get(header::USER_AGENT).cloned(),
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
 use super::{ApiKey, Authenticated};
-use crate::ledger::{KeyRecord, Ledger, Sighting, StoreError};
+use crate::ledger::{Assignment, KeyRecord, Ledger, Sighting, StoreError};
 use crate::terms::CurrentTerms;
 
 /// Why nobody was recognised.
@@ -61,7 +61,7 @@ impl Directory {
         let (key, key_seen) = found.filter(|(key, _)| key.is_live()).ok_or(IdentityError::Invalid)?;
         let terms = self.terms.get();
         let plan = terms.plans.get(&key.plan).cloned().ok_or_else(|| IdentityError::UnknownPlan(key.plan.clone()))?;
-        Ok(Authenticated { key, key_seen, plan, terms })
+        Ok(Authenticated { key, key_seen, plan, terms, assignment: Assignment::Chosen })
     }
 }
 

@@ -4,6 +4,10 @@ use super::Charge;
 
 /// The account of the whole town.
 pub(super) const TOWN: &str = "town";
+/// The account that the town's own probes are charged to.
+pub const PROBES_ACCOUNT: &str = "probes";
+/// The account that the answers of blind duels are charged to.
+pub const DUELS_ACCOUNT: &str = "duels";
 
 /// What was settled and what is held in one window, or what a correction adds to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -44,6 +44,12 @@ pub enum Assignment {
     Drawn,
     /// Took over from a vendor that failed.
     Fallback,
+    /// Drawn for a block of time, the same for everybody in it: a switchback.
+    Block,
+    /// Asked by the town itself, from its basket.
+    Probe,
+    /// One of the two answers of a blind duel.
+    Duel,
 }
 
 /// Length of the question, by the bytes of its request.
@@ -59,6 +65,15 @@ pub enum LengthClass {
 }
 
 impl LengthClass {
+    /// Its name in the store and the report.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Short => "short",
+            Self::Medium => "medium",
+            Self::Long => "long",
+        }
+    }
+
     /// The class of a request body of that many bytes.
     pub fn of_bytes(bytes: u64) -> Self {
         match bytes {
@@ -206,6 +221,18 @@ pub struct Entry {
     pub output_chars: Option<u64>,
     /// Length of the question.
     pub length_class: LengthClass,
+    /// The question came with passages of the town's own pages.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub local_passages: bool,
+    /// Hours from the beginning of the local day to receipt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_hour: Option<u16>,
+    /// The epoch in which the vendor was drawn: with a new one, every conversation is drawn anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u32>,
+    /// Beginning of the block of time for which the vendor was drawn, seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_block: Option<i64>,
 }
 
 impl Entry {
@@ -248,6 +275,10 @@ pub(crate) mod samples {
             first_text_micros: None,
             duration_micros: None,
             output_chars: None,
+            local_passages: false,
+            local_hour: None,
+            epoch: None,
+            time_block: None,
             ..full()
         }
     }
@@ -319,6 +350,10 @@ pub(crate) mod samples {
             duration_micros: Some(1),
             output_chars: Some(1),
             length_class: LengthClass::Short,
+            local_passages: true,
+            local_hour: Some(9),
+            epoch: Some(2),
+            time_block: Some(1_795_000_000),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Every attempt and every adjustment as CSV or JSON lines, for a spreadsheet, a database, or the next contract holder.
+//! Every attempt, adjustment, probe or duel as CSV or JSON lines, for a spreadsheet, a database, or the next contract holder.
 //!
 //! What the columns mean is said in [`super::schema`]. It must not know what an entry is for.
 
@@ -7,7 +7,7 @@ use std::io::Write;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::schema::{ADJUSTMENTS, ATTEMPTS, Export};
+use super::schema::{ADJUSTMENTS, ATTEMPTS, DUELS, Export, PROBES};
 use super::{Entry, Ledger, Record, StoreError};
 
 /// The form of an export.
@@ -19,7 +19,7 @@ pub enum ExportFormat {
     JsonLines,
 }
 
-/// Writes every attempt, or every adjustment, to `out`; returns how many.
+/// Writes every record of a kind to `out`; returns how many.
 ///
 /// # Errors
 /// [`StoreError`] when the ledger cannot be read, or a sentence about `out` in [`StoreError::Unavailable`].
@@ -55,7 +55,9 @@ fn each_line(
         let value = match record {
             Record::Attempt(entry) if what == ATTEMPTS => exported(seq, &entry),
             Record::Adjustment(adjustment) if what == ADJUSTMENTS => numbered(seq, &adjustment),
-            Record::Attempt(_) | Record::Adjustment(_) | Record::Change(_) => return,
+            Record::Probe(probe) if what == PROBES => numbered(seq, &probe),
+            Record::Duel(duel) if what == DUELS => numbered(seq, &duel),
+            _ => return,
         };
         if result.is_ok() {
             result = value.map_err(|error| error.to_string()).and_then(|value| {
@@ -74,6 +76,7 @@ pub(super) fn exported(seq: u64, entry: &Entry) -> serde_json::Result<Value> {
     let mut value = numbered(seq, entry)?;
     if let Some(object) = value.as_object_mut() {
         object.entry("retried").or_insert(entry.retried.into());
+        object.entry("local_passages").or_insert(entry.local_passages.into());
         if let (Some(usage), Some(Value::Object(parts))) = (entry.usage, object.get_mut("usage")) {
             parts.entry("input_audio").or_insert(usage.input_audio.into());
             parts.entry("audio_millis").or_insert(usage.audio_millis.into());

@@ -1,13 +1,13 @@
-//! What the chain is made of: attempts at vendors, adjustments that correct them, and changes of the terms.
+//! What the chain is made of: attempts at vendors, adjustments that correct them, changes of the terms, probes and duels.
 //!
-//! All three are appended and never edited, and one hash covers the one before whatever its kind. How an attempt is
+//! All are appended and never edited, and one hash covers the one before whatever its kind. How an attempt is
 //! stored is said in [`super::stored`]; the others are objects that begin with their kind.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, StoreError, Totals, stored};
+use super::{Duel, Entry, Probe, StoreError, Totals, stored};
 
 /// One link of the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,10 @@ pub enum Record {
     Adjustment(Box<Adjustment>),
     /// A change of prices, plans, the envelope, or what is stopped.
     Change(Box<Change>),
+    /// A question of the basket.
+    Probe(Box<Probe>),
+    /// A blind duel that was judged.
+    Duel(Box<Duel>),
 }
 
 /// A correction of what was booked. What was booked stays; the sums follow.
@@ -97,6 +101,22 @@ pub struct Change {
 enum Other {
     Adjustment(Box<Adjustment>),
     Change(Box<Change>),
+    Probe(Box<Probe>),
+    Duel(Box<Duel>),
+}
+
+/// The kinds of what is found by its day.
+pub(super) const PROBE: &str = "probe";
+pub(super) const DUEL: &str = "duel";
+
+/// What is listed of a record that is no attempt, so that it is found without a scan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Listed {
+    pub(super) kind: String,
+    /// Number of the entry that it corrects.
+    pub(super) corrects: Option<u64>,
+    /// The day of what belongs to one.
+    pub(super) day: Option<String>,
 }
 
 /// How every stored record begins that is not an attempt.
@@ -112,6 +132,8 @@ impl Record {
         Ok(match serde_json::from_slice(body).map_err(damaged)? {
             Other::Adjustment(adjustment) => Self::Adjustment(adjustment),
             Other::Change(change) => Self::Change(change),
+            Other::Probe(probe) => Self::Probe(probe),
+            Other::Duel(duel) => Self::Duel(duel),
         })
     }
 
@@ -121,15 +143,22 @@ impl Record {
             Self::Attempt(entry) => stored::to_body(entry),
             Self::Adjustment(adjustment) => serde_json::to_vec(&Other::Adjustment(adjustment.clone())),
             Self::Change(change) => serde_json::to_vec(&Other::Change(change.clone())),
+            Self::Probe(probe) => serde_json::to_vec(&Other::Probe(probe.clone())),
+            Self::Duel(duel) => serde_json::to_vec(&Other::Duel(duel.clone())),
         }
     }
 
-    /// The kind of what is no attempt, and the number of the entry it corrects.
-    pub(super) fn other(&self) -> Option<(&'static str, Option<u64>)> {
+    /// What is listed of what is no attempt.
+    pub(super) fn other(&self) -> Option<Listed> {
+        let listed = |kind: &str, corrects, day: Option<&String>| {
+            Some(Listed { kind: kind.to_owned(), corrects, day: day.cloned() })
+        };
         match self {
             Self::Attempt(_) => None,
-            Self::Adjustment(adjustment) => Some(("adjustment", adjustment.corrects)),
-            Self::Change(_) => Some(("change", None)),
+            Self::Adjustment(adjustment) => listed("adjustment", adjustment.corrects, None),
+            Self::Change(_) => listed("change", None, None),
+            Self::Probe(probe) => listed(PROBE, None, Some(&probe.day)),
+            Self::Duel(duel) => listed(DUEL, None, Some(&duel.day)),
         }
     }
 
@@ -137,7 +166,7 @@ impl Record {
     pub fn into_attempt(self) -> Option<Entry> {
         match self {
             Self::Attempt(entry) => Some(Arc::unwrap_or_clone(entry)),
-            Self::Adjustment(_) | Self::Change(_) => None,
+            Self::Adjustment(_) | Self::Change(_) | Self::Probe(_) | Self::Duel(_) => None,
         }
     }
 
@@ -165,7 +194,8 @@ impl Record {
                 }
                 all
             }
-            Self::Change(_) => Vec::new(),
+            // The entries of their calls are charged.
+            Self::Change(_) | Self::Probe(_) | Self::Duel(_) => Vec::new(),
         }
     }
 }

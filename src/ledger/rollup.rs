@@ -1,20 +1,18 @@
-//! Mergeable aggregates of entries by day, provider and model: what the report reads instead of the entries.
+//! Mergeable aggregates of entries: what the report reads instead of the entries.
 //!
-//! Times are HdrHistograms with two significant digits (a relative error of at most 1 %), which add up over days;
-//! quantiles themselves would not.
+//! One for each day, vendor, model, host, kind of call, kind of evidence and stratum; within it, one part for each group of
+//! residents, from which intervals are made that know that one person asks many questions. Times are [`Spread`]s, which add
+//! up over days; quantiles themselves would not.
 
 use std::collections::BTreeMap;
 
-use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
 use providers::money::Currency;
 use serde::{Deserialize, Serialize};
 
-use super::{Assignment, Entry, Outcome, Record, StoreError};
+use super::spread::take;
+use super::stratum::place;
+use super::{Assignment, Entry, Evidence, HourBand, LengthClass, Outcome, People, Record, Spread, StoreError, Stratum};
 
-/// Longest time kept apart, in microseconds: one hour.
-const LONGEST: u64 = 3_600_000_000;
-const SIGNIFICANT_DIGITS: u8 = 2;
 /// Output speed is reported only for answers with at least this many tokens.
 const TOKENS_FOR_SPEED: u64 = 20;
 
@@ -27,6 +25,14 @@ pub struct RollupKey {
     pub provider: String,
     /// The model the vendor returned, or the one sent where it returned none.
     pub model: String,
+    /// Short name of the host that was called; empty for what corrects a whole day.
+    pub host: String,
+    /// Kind of call; empty for what corrects a whole day.
+    pub operation: String,
+    /// Kind of evidence.
+    pub evidence: Evidence,
+    /// The questions that these may be compared with.
+    pub stratum: Stratum,
 }
 
 impl RollupKey {
@@ -37,13 +43,21 @@ impl RollupKey {
                 day: entry.day.clone(),
                 provider: entry.provider.clone(),
                 model: entry.priced_model().to_owned(),
+                host: entry.host.clone(),
+                operation: entry.operation.clone(),
+                evidence: Evidence::of(entry),
+                stratum: Stratum::of(entry),
             }),
             Record::Adjustment(adjustment) => Some(Self {
                 day: adjustment.day.clone(),
                 provider: adjustment.provider.clone(),
                 model: adjustment.model.clone(),
+                host: String::new(),
+                operation: String::new(),
+                evidence: Evidence::Chosen,
+                stratum: Stratum { length: LengthClass::Short, local_passages: false, hours: HourBand::Unknown },
             }),
-            Record::Change(_) => None,
+            Record::Change(_) | Record::Probe(_) | Record::Duel(_) => None,
         }
     }
 }
@@ -81,78 +95,125 @@ pub struct Figures {
     pub input_tokens: u64,
     /// Output tokens of completed answers, reasoning included.
     pub output_tokens: u64,
+    /// Of the input tokens, those read from the vendor's cache.
+    pub input_cached: u64,
+    /// Of the input tokens, those written to the vendor's cache.
+    pub cache_write: u64,
+    /// Of the output tokens, hidden reasoning.
+    pub reasoning: u64,
+    /// Everything that the windows were charged, in nano-euros, without adjustments.
+    pub charged_euro_nanos: i64,
     /// Characters of visible text of completed answers.
     pub output_chars: u64,
     /// Outcomes by error type.
     pub errors: BTreeMap<String, u64>,
 }
 
-/// A distribution, with the attempts that never arrived counted as longer than any limit.
-#[derive(Clone, Debug)]
-pub struct Spread {
-    histogram: Histogram<u64>,
+/// What one group of residents asked: what an interval is made of.
+///
+/// Each question counts for the vendor that it was assigned to, whoever answered in the end; those whose client left before
+/// the vendor could answer say nothing about it and are counted apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Group {
+    /// Questions, without those that were left.
+    pub questions: u32,
+    /// Of those, answered by the vendor that they were assigned to.
+    pub answered: u32,
+    /// Of the questions, streamed and not answered: their first text is longer than any limit.
+    pub without_text: u32,
+    /// Questions whose client left before the end.
+    pub left: u32,
+    /// Answers whose cost is known.
+    pub costed: u32,
+    /// Their cost in nano-euros.
+    pub cost_euro_nanos: i64,
+    /// Characters of visible text of the answers.
+    pub output_chars: u64,
+    /// Who asked.
+    pub people: People,
+    /// From receipt to the first visible text, in microseconds.
+    pub first_text: Spread,
+    /// From receipt to the last content, in microseconds.
+    pub duration: Spread,
 }
 
-impl Default for Spread {
-    fn default() -> Self {
-        let with_bounds = Histogram::new_with_bounds(1, LONGEST, SIGNIFICANT_DIGITS);
-        // The bounds are constants that the crate accepts; a histogram without bounds would do as well.
-        Self { histogram: with_bounds.unwrap_or_else(|_| Self::unbounded()) }
-    }
-}
-
-impl Spread {
-    fn unbounded() -> Histogram<u64> {
-        #[expect(clippy::expect_used, reason = "two significant digits are always accepted")]
-        Histogram::new(SIGNIFICANT_DIGITS).expect("two significant digits are valid")
-    }
-
-    /// Adds one value; above an hour it counts as an hour.
-    pub fn record(&mut self, value: u64) {
-        self.histogram.saturating_record(value.max(1));
+impl Group {
+    /// Adds another group.
+    pub fn merge(&mut self, other: &Self) {
+        self.questions += other.questions;
+        self.answered += other.answered;
+        self.without_text += other.without_text;
+        self.left += other.left;
+        self.costed += other.costed;
+        self.cost_euro_nanos += other.cost_euro_nanos;
+        self.output_chars += other.output_chars;
+        self.people.merge(other.people);
+        self.first_text.merge(&other.first_text);
+        self.duration.merge(&other.duration);
     }
 
-    /// Values recorded.
-    pub fn count(&self) -> u64 {
-        self.histogram.len()
-    }
-
-    /// The value below which the share `q` (0 to 1) of all attempts fell, counting `beyond` more as longer than
-    /// everything; `None` when that value is one of those, or there is nothing.
-    pub fn quantile(&self, q: f64, beyond: u64) -> Option<u64> {
-        let total = self.count() + beyond;
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a rank among at most 2^52 attempts"
-        )]
-        let rank = ((q * total as f64).ceil() as u64).max(1);
-        if total == 0 || rank > self.count() {
-            return None;
+    fn add(&mut self, entry: &Entry, people: People) {
+        self.people.merge(people);
+        if entry.retried {
+            return;
         }
-        let mut seen = 0;
-        self.histogram.iter_recorded().find_map(|step| {
-            seen += step.count_since_last_iteration();
-            (seen >= rank).then(|| step.value_iterated_to())
-        })
+        if entry.client_left && entry.outcome != Outcome::Completed {
+            self.left += 1;
+            return;
+        }
+        self.questions += 1;
+        if entry.outcome != Outcome::Completed {
+            self.without_text += u32::from(entry.stream);
+            return;
+        }
+        self.answered += 1;
+        if let Some(cost) = entry.cost_euro_nanos {
+            self.costed += 1;
+            self.cost_euro_nanos += cost;
+        }
+        self.output_chars += entry.output_chars.unwrap_or(0);
+        if let Some(first_text) = entry.first_text_micros.filter(|_| entry.stream) {
+            self.first_text.record(first_text);
+        }
+        if let Some(duration) = entry.duration_micros {
+            self.duration.record(duration);
+        }
     }
 
-    fn merge(&mut self, other: &Self) {
-        // Both have the same bounds, so nothing can be out of range.
-        let _same_bounds = self.histogram.add(&other.histogram);
+    fn write(&self, out: &mut Vec<u8>) {
+        for count in [self.questions, self.answered, self.without_text, self.left, self.costed] {
+            out.extend_from_slice(&count.to_le_bytes());
+        }
+        out.extend_from_slice(&self.cost_euro_nanos.to_le_bytes());
+        out.extend_from_slice(&self.output_chars.to_le_bytes());
+        out.extend_from_slice(&self.people.0.to_le_bytes());
+        self.first_text.write(out);
+        self.duration.write(out);
+    }
+
+    fn read(bytes: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            questions: u32::from_le_bytes(take(bytes)?),
+            answered: u32::from_le_bytes(take(bytes)?),
+            without_text: u32::from_le_bytes(take(bytes)?),
+            left: u32::from_le_bytes(take(bytes)?),
+            costed: u32::from_le_bytes(take(bytes)?),
+            cost_euro_nanos: i64::from_le_bytes(take(bytes)?),
+            output_chars: u64::from_le_bytes(take(bytes)?),
+            people: People(u64::from_le_bytes(take(bytes)?)),
+            first_text: Spread::read(bytes)?,
+            duration: Spread::read(bytes)?,
+        })
     }
 }
 
 /// One aggregate.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rollup {
     /// Counts and sums.
     pub figures: Figures,
-    /// From receipt to first visible text of first attempts, in microseconds (streamed answers only).
-    pub first_text: Spread,
-    /// From receipt to the last content of first attempts, in microseconds.
-    pub duration: Spread,
+    /// The questions assigned to the model, by group of residents.
+    pub groups: BTreeMap<u8, Group>,
     /// Output speed of streamed answers, in hundredths of a token per second.
     pub tokens_per_second: Spread,
     /// Output speed of streamed answers, in characters per second.
@@ -165,31 +226,36 @@ impl Rollup {
         match record {
             Record::Attempt(entry) => self.add_attempt(entry),
             Record::Adjustment(adjustment) => self.figures.adjusted_euro_nanos += adjustment.charged.euro_nanos,
-            Record::Change(_) => {}
+            Record::Change(_) | Record::Probe(_) | Record::Duel(_) => {}
         }
+    }
+
+    /// All groups together.
+    pub fn everybody(&self) -> Group {
+        let mut all = Group::default();
+        self.groups.values().for_each(|group| all.merge(group));
+        all
     }
 
     fn add_attempt(&mut self, entry: &Entry) {
         self.count(entry);
-        if entry.outcome != Outcome::Completed {
-            return;
+        if entry.outcome == Outcome::Completed {
+            self.cost(entry);
         }
-        self.cost(entry);
         if entry.assignment == Assignment::Fallback {
             // Its clock started with the vendor that failed: the time would be charged to the wrong one.
             return;
         }
-        if let Some(duration) = entry.duration_micros {
-            self.duration.record(duration);
+        let (group, people) = place(entry);
+        self.groups.entry(group).or_default().add(entry, people);
+        if entry.outcome == Outcome::Completed {
+            self.speed(entry);
         }
-        if let Some(first_text) = entry.first_text_micros.filter(|_| entry.stream) {
-            self.first_text.record(first_text);
-        }
-        self.speed(entry);
     }
 
     fn count(&mut self, entry: &Entry) {
         let figures = &mut self.figures;
+        figures.charged_euro_nanos += entry.charged.euro_nanos;
         if let Some(error) = &entry.error_type {
             *figures.errors.entry(error.clone()).or_default() += 1;
         }
@@ -223,6 +289,9 @@ impl Rollup {
         if let Some(usage) = &entry.usage {
             figures.input_tokens += usage.input_tokens();
             figures.output_tokens += usage.output_tokens();
+            figures.input_cached += usage.input_cached;
+            figures.cache_write += usage.cache_write;
+            figures.reasoning += usage.reasoning;
         }
         figures.output_chars += entry.output_chars.unwrap_or(0);
     }
@@ -258,111 +327,121 @@ impl Rollup {
         sum.adjusted_euro_nanos += figures.adjusted_euro_nanos;
         sum.input_tokens += figures.input_tokens;
         sum.output_tokens += figures.output_tokens;
+        sum.input_cached += figures.input_cached;
+        sum.cache_write += figures.cache_write;
+        sum.reasoning += figures.reasoning;
+        sum.charged_euro_nanos += figures.charged_euro_nanos;
         sum.output_chars += figures.output_chars;
         for (error, count) in &figures.errors {
             *sum.errors.entry(error.clone()).or_default() += count;
         }
-        self.first_text.merge(&other.first_text);
-        self.duration.merge(&other.duration);
+        for (number, group) in &other.groups {
+            self.groups.entry(*number).or_default().merge(group);
+        }
         self.tokens_per_second.merge(&other.tokens_per_second);
         self.chars_per_second.merge(&other.chars_per_second);
     }
 
-    fn spreads(&self) -> [&Spread; 4] {
-        [&self.first_text, &self.duration, &self.tokens_per_second, &self.chars_per_second]
-    }
-
-    /// The stored form: the figures as JSON, then each histogram, every part behind its length.
+    /// The stored form: the figures as JSON behind their length, the two speeds, then each group behind its number.
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>, StoreError> {
         let damaged =
             |error: &dyn std::fmt::Display| StoreError::Damaged(format!("a rollup cannot be written: {error}"));
-        let mut parts = vec![serde_json::to_vec(&self.figures).map_err(|error| damaged(&error))?];
-        for spread in self.spreads() {
-            let mut bytes = Vec::new();
-            V2Serializer::new().serialize(&spread.histogram, &mut bytes).map_err(|error| damaged(&error))?;
-            parts.push(bytes);
-        }
-        let mut out = Vec::new();
-        for part in parts {
-            let length = u32::try_from(part.len()).map_err(|error| damaged(&error))?;
-            out.extend_from_slice(&length.to_le_bytes());
-            out.extend_from_slice(&part);
+        let figures = serde_json::to_vec(&self.figures).map_err(|error| damaged(&error))?;
+        let length = u32::try_from(figures.len()).map_err(|error| damaged(&error))?;
+        let mut out = Vec::with_capacity(figures.len() + 64);
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(&figures);
+        self.tokens_per_second.write(&mut out);
+        self.chars_per_second.write(&mut out);
+        for (number, group) in &self.groups {
+            out.push(*number);
+            group.write(&mut out);
         }
         Ok(out)
     }
 
     /// Reads the stored form.
-    pub(super) fn from_bytes(mut bytes: &[u8]) -> Result<Self, StoreError> {
-        let damaged = || StoreError::Damaged("a rollup cannot be read".to_owned());
-        let mut part = || -> Option<&[u8]> {
-            let (length, rest) = bytes.split_first_chunk::<4>()?;
-            let (part, rest) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
-            bytes = rest;
-            Some(part)
-        };
-        let figures = serde_json::from_slice(part().ok_or_else(damaged)?).map_err(|_| damaged())?;
-        let mut spread = || {
-            let mut bytes = part().ok_or_else(damaged)?;
-            let histogram = Deserializer::new().deserialize(&mut bytes).map_err(|_| damaged())?;
-            Ok::<_, StoreError>(Spread { histogram })
-        };
-        Ok(Self {
-            figures,
-            first_text: spread()?,
-            duration: spread()?,
-            tokens_per_second: spread()?,
-            chars_per_second: spread()?,
-        })
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, StoreError> {
+        Self::read(bytes).ok_or_else(|| StoreError::Damaged("a rollup cannot be read".to_owned()))
+    }
+
+    fn read(mut bytes: &[u8]) -> Option<Self> {
+        let length = usize::try_from(u32::from_le_bytes(take(&mut bytes)?)).ok()?;
+        let (figures, rest) = bytes.split_at_checked(length)?;
+        let figures = serde_json::from_slice(figures).ok()?;
+        let bytes = &mut { rest };
+        let tokens_per_second = Spread::read(bytes)?;
+        let chars_per_second = Spread::read(bytes)?;
+        let mut groups = BTreeMap::new();
+        while let Some([number]) = take::<1>(bytes) {
+            groups.insert(number, Group::read(bytes)?);
+        }
+        Some(Self { figures, groups, tokens_per_second, chars_per_second })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::samples::full;
     use proptest::prelude::*;
+    use std::sync::Arc;
 
-    fn of(values: &[u64]) -> Rollup {
+    fn attempt(resident: u16, duration: u64, outcome: Outcome) -> Record {
+        Record::Attempt(Arc::new(Entry {
+            resident: format!("resident-{resident}"),
+            outcome,
+            retried: false,
+            client_left: false,
+            time_block: None,
+            duration_micros: Some(duration),
+            ..full()
+        }))
+    }
+
+    #[test]
+    fn a_question_that_its_client_left_says_nothing_about_the_vendor() {
         let mut rollup = Rollup::default();
-        values.iter().for_each(|value| rollup.duration.record(*value));
-        rollup
+        let left = Entry { client_left: true, outcome: Outcome::Interrupted, retried: false, ..full() };
+        rollup.add(&Record::Attempt(Arc::new(left)));
+        rollup.add(&attempt(1, 5, Outcome::Rejected));
+        let everybody = rollup.everybody();
+        assert_eq!((everybody.left, everybody.questions, everybody.answered), (1, 1, 0));
+        assert_eq!(rollup.figures.questions, 2);
     }
 
     #[test]
-    fn attempts_that_never_arrived_push_the_quantiles_up() {
-        let rollup = of(&(1..=90).map(|n| n * 1000).collect::<Vec<_>>());
-        assert_eq!(rollup.duration.quantile(0.5, 0).map(|v| v / 1000), Some(45));
-        assert_eq!(rollup.duration.quantile(0.5, 10).map(|v| v / 1000), Some(50));
-        assert_eq!(rollup.duration.quantile(0.95, 10), None, "one in ten failed, so the 95th in a hundred did");
-        assert_eq!(Spread::default().quantile(0.5, 0), None);
-    }
-
-    #[test]
-    fn one_outlier_moves_no_median() {
-        // The case that a property once failed on.
-        let values = [vec![1; 16], vec![1_526_726_656], vec![3; 13]].concat();
-        assert_eq!(of(&values).duration.quantile(0.5, 0), Some(1));
+    fn whoever_took_over_gets_neither_the_question_nor_the_time() {
+        let mut rollup = Rollup::default();
+        let over = Entry { assignment: Assignment::Fallback, attempt: 2, retried: false, client_left: false, ..full() };
+        rollup.add(&Record::Attempt(Arc::new(over)));
+        assert_eq!((rollup.figures.taken_over, rollup.figures.costed), (1, 1));
+        assert!(rollup.groups.is_empty());
     }
 
     proptest! {
         #[test]
-        fn merging_and_storing_change_nothing(a in proptest::collection::vec(1u64..LONGEST, 0..50), b in proptest::collection::vec(1u64..LONGEST, 0..50)) {
+        fn merging_and_storing_change_nothing(
+            a in proptest::collection::vec((0u16..200, 1u64..9_000_000), 0..40),
+            b in proptest::collection::vec((0u16..200, 1u64..9_000_000), 0..40),
+        ) {
+            let of = |all: &[(u16, u64)]| {
+                let mut rollup = Rollup::default();
+                all.iter().for_each(|(who, time)| rollup.add(&attempt(*who, *time, Outcome::Completed)));
+                rollup
+            };
             let mut merged = of(&a);
             merged.merge(&of(&b));
-            let stored = Rollup::from_bytes(&merged.to_bytes().unwrap()).unwrap();
-            let whole = of(&[a, b].concat());
-            for q in [0.5, 0.9, 0.95, 1.0] {
-                prop_assert_eq!(stored.duration.quantile(q, 0), whole.duration.quantile(q, 0));
-            }
-            prop_assert_eq!(stored.figures, whole.figures);
+            prop_assert_eq!(Rollup::from_bytes(&merged.to_bytes().unwrap()).unwrap(), of(&[a, b].concat()));
         }
 
         #[test]
-        fn a_quantile_is_within_one_percent(mut values in proptest::collection::vec(1u64..LONGEST, 1..200)) {
-            let spread = of(&values).duration;
-            values.sort_unstable();
-            let exact = values[(values.len() - 1) / 2];
-            let found = spread.quantile(0.5, 0).unwrap();
-            prop_assert!(found.abs_diff(exact) <= exact / 50 + 1, "{} against {}", found, exact);
+        fn a_spoilt_rollup_is_told_of_and_never_half_read(cut in 0usize..300) {
+            let mut rollup = Rollup::default();
+            (0..5).for_each(|who| rollup.add(&attempt(who, 1_000, Outcome::Completed)));
+            let bytes = rollup.to_bytes().unwrap();
+            let short = bytes.get(..cut.min(bytes.len() - 1)).unwrap();
+            prop_assert!(Rollup::from_bytes(short).map_or(true, |read| read.groups.len() < rollup.groups.len()));
         }
     }
 }

@@ -83,6 +83,84 @@ pub const ATTEMPTS: Export = Export { name: "ledger", line: "One line per attemp
 pub const ADJUSTMENTS: Export =
     Export { name: "adjustments", line: "One line per adjustment of what was booked.", columns: ADJUSTMENT_COLUMNS };
 
+/// Every probe.
+pub const PROBES: Export =
+    Export { name: "probes", line: "One line per question of the basket put to a model.", columns: PROBE_COLUMNS };
+/// Every judged duel.
+pub const DUELS: Export =
+    Export { name: "duels", line: "One line per blind duel that was judged.", columns: DUEL_COLUMNS };
+
+#[rustfmt::skip]
+const PROBE_COLUMNS: &[Column] = &[
+    always("seq", ColumnKind::Integer, None, "Number of the probe in the ledger's chain."),
+    always("id", ColumnKind::Text, None, "Identity of the probe (UUID, version 7)."),
+    always("round", ColumnKind::Text, None, "The round: all questions at all models, within minutes."),
+    always("basket", ColumnKind::Text, None, "Version of the basket."),
+    always("basket_digest", ColumnKind::Text, None, "SHA-256 of the basket, hexadecimal."),
+    always("question", ColumnKind::Text, None, "The question, by its id in the basket."),
+    always("length_class", ColumnKind::Text, None, "Length of the question: short, medium or long."),
+    always("local_passages", ColumnKind::Boolean, None, "Whether it came with passages of the town's own pages."),
+    always("provider", ColumnKind::Text, None, "The vendor."),
+    always("model", ColumnKind::Text, None, "The model, as reports name it."),
+    always("host", ColumnKind::Text, None, "The host called, by its short name in the catalogue."),
+    always("region", ColumnKind::Text, None, "The region which that host promises."),
+    always("intended_at", ColumnKind::Integer, Some("microseconds since 1970, UTC"), "When it was meant to start."),
+    always("lag_micros", ColumnKind::Integer, Some("microseconds"), "How much later it did start."),
+    always("position", ColumnKind::Integer, None, "Its place among the models asked the same question, from 0."),
+    always("request_id", ColumnKind::Text, None, "The request it made, as in the attempts."),
+    always("outcome", ColumnKind::Text, None, "How it ended: completed, interrupted, rejected or unknown."),
+    sometimes("error_type", ColumnKind::Text, None, "What went wrong, a word of a closed set."),
+    sometimes("first_text_micros", ColumnKind::Integer, Some("microseconds"), "From the intended start to the first visible text."),
+    sometimes("duration_micros", ColumnKind::Integer, Some("microseconds"), "From the intended start to the last content."),
+    sometimes("usage.input_uncached", ColumnKind::Integer, Some("tokens"), "Input billed at the full rate."),
+    sometimes("usage.input_cached", ColumnKind::Integer, Some("tokens"), "Input read from the vendor's cache."),
+    sometimes("usage.cache_write", ColumnKind::Integer, Some("tokens"), "Input written to the vendor's cache."),
+    sometimes("usage.output_visible", ColumnKind::Integer, Some("tokens"), "Output other than reasoning."),
+    sometimes("usage.reasoning", ColumnKind::Integer, Some("tokens"), "Hidden reasoning, billed as output."),
+    sometimes("cost_euro_nanos", ColumnKind::Integer, Some("nano-euros"), "Exact cost; absent when it is not known."),
+    sometimes("output_chars", ColumnKind::Integer, Some("characters"), "Visible text of the answer."),
+    sometimes("passed", ColumnKind::Boolean, None, "Whether the answer passed its checks; absent for a question without any."),
+    always("day", ColumnKind::Date, None, "Local day of the intended start."),
+    always("local_hour", ColumnKind::Integer, Some("hours"), "Hours from the beginning of that day."),
+];
+
+#[rustfmt::skip]
+const DUEL_COLUMNS: &[Column] = &[
+    always("seq", ColumnKind::Integer, None, "Number of the duel in the ledger's chain."),
+    always("id", ColumnKind::Text, None, "Identity of the duel (UUID, version 7)."),
+    always("at", ColumnKind::Integer, Some("microseconds since 1970, UTC"), "When it was judged."),
+    always("day", ColumnKind::Date, None, "Local day of that."),
+    always("resident", ColumnKind::Text, None, "Pseudonym of who judged."),
+    always("length_class", ColumnKind::Text, None, "Length of the question: short, medium or long."),
+    always("left.provider", ColumnKind::Text, None, "Vendor of the answer shown on the left."),
+    always("left.model", ColumnKind::Text, None, "Its model."),
+    always("left.host", ColumnKind::Text, None, "The host called."),
+    always("left.request_id", ColumnKind::Text, None, "Its request, as in the attempts."),
+    sometimes("left.first_text_micros", ColumnKind::Integer, Some("microseconds"), "From receipt to its first visible text."),
+    sometimes("left.duration_micros", ColumnKind::Integer, Some("microseconds"), "From receipt to its last content."),
+    sometimes("left.cost_euro_nanos", ColumnKind::Integer, Some("nano-euros"), "Its exact cost."),
+    sometimes("left.output_tokens", ColumnKind::Integer, Some("tokens"), "Its output, hidden reasoning included."),
+    always("left.style.chars", ColumnKind::Integer, Some("characters"), "Its visible text."),
+    always("left.style.headings", ColumnKind::Integer, None, "Its headings."),
+    always("left.style.list_items", ColumnKind::Integer, None, "Its items of lists."),
+    always("left.style.bold", ColumnKind::Integer, None, "Its passages in bold."),
+    sometimes("left.qualifiers", ColumnKind::Text, None, "What was said of it, a JSON list."),
+    always("right.provider", ColumnKind::Text, None, "Vendor of the answer shown on the right; what follows as on the left."),
+    always("right.model", ColumnKind::Text, None, "Its model."),
+    always("right.host", ColumnKind::Text, None, "The host called."),
+    always("right.request_id", ColumnKind::Text, None, "Its request, as in the attempts."),
+    sometimes("right.first_text_micros", ColumnKind::Integer, Some("microseconds"), "From receipt to its first visible text."),
+    sometimes("right.duration_micros", ColumnKind::Integer, Some("microseconds"), "From receipt to its last content."),
+    sometimes("right.cost_euro_nanos", ColumnKind::Integer, Some("nano-euros"), "Its exact cost."),
+    sometimes("right.output_tokens", ColumnKind::Integer, Some("tokens"), "Its output, hidden reasoning included."),
+    always("right.style.chars", ColumnKind::Integer, Some("characters"), "Its visible text."),
+    always("right.style.headings", ColumnKind::Integer, None, "Its headings."),
+    always("right.style.list_items", ColumnKind::Integer, None, "Its items of lists."),
+    always("right.style.bold", ColumnKind::Integer, None, "Its passages in bold."),
+    sometimes("right.qualifiers", ColumnKind::Text, None, "What was said of it, a JSON list."),
+    always("vote", ColumnKind::Text, None, "Which was preferred: left, right or tie."),
+];
+
 #[rustfmt::skip]
 const ADJUSTMENT_COLUMNS: &[Column] = &[
     always("seq", ColumnKind::Integer, None, "Number of the adjustment in the ledger's chain."),
@@ -122,7 +200,7 @@ const COLUMNS: &[Column] = &[
     always("choices", ColumnKind::Integer, Some("answers"), "Answers asked for at once."),
     always("client_left", ColumnKind::Boolean, None, "The client left before the end."),
     sometimes("route", ColumnKind::Text, None, "The route asked for, if it was one."),
-    always("assignment", ColumnKind::Text, None, "How the vendor was chosen: chosen (by the resident), drawn or fallback."),
+    always("assignment", ColumnKind::Text, None, "How the vendor was chosen: chosen (by the resident), drawn, block (drawn for a block of time), fallback, probe (the town's own question) or duel."),
     sometimes("probability_ppm", ColumnKind::Integer, Some("millionths"), "Probability with which the vendor was drawn."),
     always("provider", ColumnKind::Text, None, "The vendor."),
     sometimes("account", ColumnKind::Text, None, "The vendor's project or workspace that was called."),
@@ -169,6 +247,10 @@ const COLUMNS: &[Column] = &[
     sometimes("duration_micros", ColumnKind::Integer, Some("microseconds"), "From receipt to the last content."),
     sometimes("output_chars", ColumnKind::Integer, Some("characters"), "Visible text of the answer."),
     always("length_class", ColumnKind::Text, None, "Length of the question: short (up to 1,200 bytes), medium (up to 8,000) or long."),
+    always("local_passages", ColumnKind::Boolean, None, "Whether the question came with passages of the town's own pages."),
+    sometimes("local_hour", ColumnKind::Integer, Some("hours"), "Hours from the beginning of the local day to receipt."),
+    sometimes("epoch", ColumnKind::Integer, None, "The epoch in which the vendor was drawn; with a new one every conversation is drawn anew."),
+    sometimes("time_block", ColumnKind::Integer, Some("seconds since 1970, UTC"), "Beginning of the block of time for which the vendor was drawn, in a switchback."),
 ];
 
 impl Export {
@@ -308,6 +390,6 @@ mod tests {
         assert_eq!(list[0]["type"], "integer");
         let sql = ATTEMPTS.to_sql();
         assert!(sql.contains("\"usage.tool_calls.web_search\" BIGINT, -- "), "{sql}");
-        assert!(sql.contains("\"length_class\" VARCHAR NOT NULL -- "), "the last column has no comma");
+        assert!(sql.contains("\"time_block\" BIGINT -- "), "the last column has no comma");
     }
 }

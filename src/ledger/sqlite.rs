@@ -5,6 +5,7 @@
 mod accounts;
 mod batch;
 mod control;
+mod duels;
 mod keys;
 mod memory;
 mod read;
@@ -25,8 +26,8 @@ use rusqlite::{Connection, OpenFlags, ToSql};
 use rusqlite_migration::{M, Migrations};
 
 use super::{
-    Alert, ChainHead, Change, Decision, KeyRecord, NewKey, Record, ReportData, ReservationRequest, ResidentUse,
-    Settlement, Sighting, Stop, Stops, StoreError, StoreGauges, Totals, TownSpend, Verification,
+    Alert, ChainHead, Change, Decision, Duel, KeyRecord, NewKey, OpenDuel, Record, ReportData, ReservationRequest,
+    ResidentUse, Settlement, Sighting, Stop, Stops, StoreError, StoreGauges, Totals, TownSpend, Verification,
 };
 use crate::quota::Windows;
 use recent::{Generation, Recent};
@@ -70,6 +71,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/sqlite/0003_thin.sql"),
     include_str!("migrations/sqlite/0004_counters.sql"),
     include_str!("migrations/sqlite/0005_positions.sql"),
+    include_str!("migrations/sqlite/0006_evidence.sql"),
 ];
 
 /// A SQLite ledger, cheap to clone.
@@ -311,6 +313,18 @@ impl SqliteStore {
 
     pub(super) fn append(&self, record: &Record) -> Result<u64, StoreError> {
         control::append(&mut connect(&self.path)?, record)
+    }
+
+    pub(super) fn open_duel(&self, duel: &OpenDuel, now: Timestamp) -> Result<(), StoreError> {
+        duels::open(&mut connect(&self.path)?, duel, now)
+    }
+
+    pub(super) fn find_duel(&self, id: &str, now: Timestamp) -> Result<Option<OpenDuel>, StoreError> {
+        self.readers.with(|connection| duels::find(connection, id, now))
+    }
+
+    pub(super) fn judge_duel(&self, duel: Duel) -> Result<bool, StoreError> {
+        duels::judge(&mut connect(&self.path)?, duel)
     }
 
     pub(super) fn note(&self, key: &str) -> Result<Option<String>, StoreError> {

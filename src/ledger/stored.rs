@@ -205,7 +205,8 @@ positions! {
         error_type account route probability_ppm response_model upstream_id upstream_request_id finish_reason
         usage usage_consistent usage_raw cost_nanos cost_euro_nanos
         overhead_micros first_chunk_micros first_text_micros duration_micros output_chars
-        service_tier http_status retried;
+        service_tier http_status retried
+        local_passages local_hour epoch time_block;
 }
 
 /// Understands a stored attempt, of this form or of the one before it.

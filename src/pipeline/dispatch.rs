@@ -41,7 +41,7 @@ pub struct Dispatched {
 pub(super) async fn dispatch(pipeline: &Pipeline, mut admitted: Admitted) -> Result<Dispatched, Box<Failed>> {
     let mut earlier = Vec::new();
     let mut number = 0;
-    let mut assignment = admitted.routed.assignment;
+    let mut assignment = admitted.routed.draw.assignment;
     let mut calls = std::mem::take(&mut admitted.routed.calls).into_iter().peekable();
     while let Some(Call { leg, encoded }) = calls.next() {
         let mut pause = FIRST_PAUSE;

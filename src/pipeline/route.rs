@@ -4,6 +4,7 @@
 //! choice is random over conversations and the same within one. It must not call anybody.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -15,7 +16,7 @@ use providers::money::Money;
 use providers::request::ApiRequest;
 use providers::upstream::{CallContext, Encoded, encode};
 
-use super::{Offer, Pipeline, PipelineError, ROUTES_OWNER};
+use super::{Asking, Offer, Pipeline, PipelineError, ROUTES_OWNER, Witness};
 use crate::config::{Plan, Residency, RouteConfig};
 use crate::identity::Authenticated;
 use crate::ledger::{Assignment, Ceiling, LengthClass, Stops};
@@ -59,16 +60,38 @@ pub(super) struct Asked {
     pub(super) stream: bool,
     pub(super) choices: u64,
     pub(super) length: LengthClass,
+    /// The question came with passages of the town's own pages.
+    pub(super) local_passages: bool,
 }
 
 impl Asked {
-    fn of(request: &ApiRequest) -> Self {
+    fn of(request: &ApiRequest, local_passages: bool) -> Self {
         Self {
+            local_passages,
             operation: request.operation(),
             stream: request.is_stream(),
             choices: request.choices(),
             length: LengthClass::of_bytes(request.text_bytes().unwrap_or(0)),
         }
+    }
+}
+
+/// How the vendor of a request was chosen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Draw {
+    pub(super) assignment: Assignment,
+    /// In millionths, where it was drawn.
+    pub(super) probability_ppm: Option<u32>,
+    /// The epoch it was drawn in.
+    pub(super) epoch: Option<u32>,
+    /// Beginning of the block of time it was drawn for, seconds since 1970.
+    pub(super) time_block: Option<i64>,
+}
+
+impl Draw {
+    /// Not drawn: by name, and so by whoever asked.
+    fn named(assignment: Assignment) -> Self {
+        Self { assignment, probability_ppm: None, epoch: None, time_block: None }
     }
 }
 
@@ -86,8 +109,9 @@ pub struct Routed {
     pub(super) received_at: Timestamp,
     pub(super) windows: Windows,
     pub(super) route: Option<String>,
-    pub(super) assignment: Assignment,
-    pub(super) probability_ppm: Option<u32>,
+    pub(super) draw: Draw,
+    /// Hears of the entry once the call is settled.
+    pub(super) witness: Option<Witness>,
     /// The vendor to call, then those that may take over, in order; [`super::dispatch`] makes them.
     pub(super) calls: Vec<Call>,
     pub(super) ceiling: Ceiling,
@@ -115,8 +139,9 @@ pub(super) fn route(
     pipeline: &Pipeline,
     who: Authenticated,
     request: &ApiRequest,
-    request_id: String,
+    asking: Asking,
 ) -> Result<Routed, PipelineError> {
+    let Asking { request_id, local_passages, witness } = asking;
     let received_at = pipeline.clock.now();
     let windows = pipeline.calendar.windows(received_at);
     let today = received_at.to_zoned_datetime(TimeZone::UTC).date();
@@ -143,13 +168,14 @@ pub(super) fn route(
         request_id: &request_id,
     };
     let named = terms.routes.get(&model).filter(|_| allowed(&model) && request.operation() == Operation::Chat);
-    let (route, assignment, probability_ppm, calls) = match named {
+    let (route, draw, calls) = match named {
         Some(route) => {
-            let (mut calls, probability) = draw(&wanted, &who, able_calls(&wanted, route)?)?;
+            let block = route.switchback.map(|length| block_at(received_at, length));
+            let (mut calls, draw) = draw(&wanted, &who, able_calls(&wanted, route)?, block)?;
             if !route.fallback {
                 calls.truncate(1);
             }
-            (Some(model.clone()), Assignment::Drawn, Some(probability), calls)
+            (Some(model.clone()), draw, calls)
         }
         None => {
             let found = terms
@@ -157,7 +183,7 @@ pub(super) fn route(
                 .resolve(&model, today)
                 .filter(|found| allowed(&model) && found.model.operation == request.operation())
                 .ok_or_else(|| PipelineError::ModelNotFound(model.clone()))?;
-            (None, Assignment::Chosen, None, vec![call(&wanted, &found, plan.hosts)?])
+            (None, Draw::named(who.assignment()), vec![call(&wanted, &found, plan.hosts)?])
         }
     };
     // Only one vendor is ever paid for: the dearest bounds them all.
@@ -167,14 +193,14 @@ pub(super) fn route(
     };
     Ok(Routed {
         who,
-        asked: Asked::of(request),
+        asked: Asked::of(request, local_passages),
         model,
         request_id,
         received_at,
         windows,
         route,
-        assignment,
-        probability_ppm,
+        draw,
+        witness,
         calls,
         ceiling,
     })
@@ -261,23 +287,47 @@ fn call(wanted: &Wanted<'_>, found: &Resolved, residency: Residency) -> Result<C
     Ok(Call { leg: Arc::new(leg), encoded })
 }
 
-/// Draws one call by weight and puts it first; the others follow in their configured order.
+/// Draws one call by weight and puts it first; the others follow in their configured order. In a switchback the block of
+/// time decides for everybody in it, otherwise the conversation.
 fn draw(
     wanted: &Wanted<'_>,
     who: &Authenticated,
     mut calls: Vec<(Call, u32)>,
-) -> Result<(Vec<Call>, u32), PipelineError> {
+    block: Option<i64>,
+) -> Result<(Vec<Call>, Draw), PipelineError> {
     let total: u128 = calls.iter().map(|(_, weight)| u128::from(*weight)).sum();
     if total == 0 {
         return Err(PipelineError::OutsideRegion(wanted.model.to_owned()));
     }
-    let seed = wanted.request.conversation_seed();
-    let parts = [who.resident().as_bytes(), wanted.model.as_bytes(), &seed];
-    let hash = wanted.pipeline.secret.keyed_hash("draw", &parts);
+    let epoch = wanted.terms.comparison.epoch;
+    // The first epoch draws as was drawn before there were any.
+    let epoch_text = if epoch == 0 { String::new() } else { epoch.to_string() };
+    let secret = &wanted.pipeline.secret;
+    let hash = match block {
+        Some(block) => {
+            secret.keyed_hash("block", &[wanted.model.as_bytes(), epoch_text.as_bytes(), &block.to_be_bytes()])
+        }
+        None => {
+            let seed = wanted.request.conversation_seed();
+            secret
+                .keyed_hash("draw", &[who.resident().as_bytes(), wanted.model.as_bytes(), &seed, epoch_text.as_bytes()])
+        }
+    };
     let drawn = pick(&hash, calls.iter().map(|(_, weight)| *weight), total);
     let (first, weight) = calls.remove(drawn);
-    let probability = u32::try_from(u128::from(weight) * PPM / total).unwrap_or(u32::MAX);
-    Ok((std::iter::once(first).chain(calls.into_iter().map(|(call, _)| call)).collect(), probability))
+    let draw = Draw {
+        assignment: if block.is_some() { Assignment::Block } else { Assignment::Drawn },
+        probability_ppm: Some(u32::try_from(u128::from(weight) * PPM / total).unwrap_or(u32::MAX)),
+        epoch: (epoch != 0).then_some(epoch),
+        time_block: block,
+    };
+    Ok((std::iter::once(first).chain(calls.into_iter().map(|(call, _)| call)).collect(), draw))
+}
+
+/// The beginning of the block of that length, counted from 1970, seconds.
+fn block_at(at: Timestamp, length: Duration) -> i64 {
+    let length = i64::try_from(length.as_secs()).unwrap_or(i64::MAX).max(1);
+    at.as_second() - at.as_second().rem_euclid(length)
 }
 
 /// The index at which the running sum of weights passes a uniform point of `0..total`.

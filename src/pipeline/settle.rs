@@ -112,6 +112,10 @@ impl Open {
         let held = admitted.reservation.take_unknown();
         let entry = attempt.entry(pipeline, &admitted.routed, held, ending);
         record(&attempt, &entry);
+        if let Some(witness) = admitted.routed.witness.take() {
+            // Nobody waits any more: the books have it all the same.
+            let _gone = witness.send(entry.clone());
+        }
         let settled = Settled { cost_euro_nanos: entry.cost_euro_nanos };
         earlier.push(entry);
         let Admitted { reservation, permit, .. } = admitted;
@@ -231,7 +235,7 @@ fn record(attempt: &Attempt, entry: &Entry) {
 pub(super) fn unknown_entry(pipeline: &Pipeline, routed: &Routed) -> Result<Entry, PipelineError> {
     let first = routed.calls.first().ok_or(PipelineError::Internal("a routed request has no target"))?;
     let mut entry = blank_entry(routed, &first.leg);
-    entry.assignment = routed.assignment;
+    entry.assignment = routed.draw.assignment;
     entry.error_type = Some("lease_expired".to_owned());
     entry.charged = Charge::of_ceiling(routed.ceiling);
     entry.ended_at = micros(pipeline.clock.now());
@@ -258,7 +262,7 @@ fn blank_entry(routed: &Routed, leg: &Leg) -> Entry {
         client_left: false,
         route: routed.route.clone(),
         assignment: Assignment::Chosen,
-        probability_ppm: routed.probability_ppm,
+        probability_ppm: routed.draw.probability_ppm,
         provider: leg.provider.to_string(),
         account: leg.account.clone(),
         host: leg.host.id.clone(),
@@ -295,6 +299,10 @@ fn blank_entry(routed: &Routed, leg: &Leg) -> Entry {
         duration_micros: None,
         output_chars: None,
         length_class: routed.asked.length,
+        local_passages: routed.asked.local_passages,
+        local_hour: windows.hour(*received_at),
+        epoch: routed.draw.epoch,
+        time_block: routed.draw.time_block,
     }
 }
 

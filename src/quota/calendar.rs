@@ -45,6 +45,14 @@ pub struct Windows {
     pub year: Window,
 }
 
+impl Windows {
+    /// Whole hours from the beginning of the day to `at`; `None` when `at` is not in it.
+    pub fn hour(&self, at: Timestamp) -> Option<u16> {
+        let seconds = at.duration_since(self.day.start).as_secs();
+        u16::try_from(seconds / 3_600).ok().filter(|_| self.day.start <= at && at < self.day.end)
+    }
+}
+
 /// The calendar of one time zone.
 #[derive(Clone, Debug)]
 pub struct Calendar {

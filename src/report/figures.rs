@@ -17,10 +17,9 @@ impl Row {
     pub(super) fn of(provider: String, model: String, rollup: &Rollup, limit_seconds: u64) -> Self {
         let totals = Totals::of(&rollup.figures);
         let limit_micros = limit_seconds.saturating_mul(1_000_000);
-        let missing = without_answer(&rollup.figures);
-        // Where nothing was streamed the first text was never looked for: its absence says nothing.
-        let never_streamed = rollup.first_text.count() == 0 && rollup.figures.answered > 0;
-        let missing_text = if never_streamed { 0 } else { missing };
+        let everybody = rollup.everybody();
+        let missing = u64::from(everybody.questions - everybody.answered);
+        let missing_text = u64::from(everybody.without_text);
         let costed = totals.cost_euro_nanos.is_some();
         Self {
             provider,
@@ -41,8 +40,8 @@ impl Row {
             input_tokens: totals.input_tokens,
             output_tokens: totals.output_tokens,
             output_chars: totals.output_chars,
-            first_text_ms: Quantiles::of_time(&rollup.first_text, missing_text, limit_micros),
-            duration_ms: Quantiles::of_time(&rollup.duration, missing, limit_micros),
+            first_text_ms: Quantiles::of_time(&everybody.first_text, missing_text, limit_micros),
+            duration_ms: Quantiles::of_time(&everybody.duration, missing, limit_micros),
             tokens_per_second: Quantiles::of_speed(&rollup.tokens_per_second, 100.0),
             chars_per_second: Quantiles::of_speed(&rollup.chars_per_second, 1.0),
             errors: rollup.figures.errors.clone(),
@@ -101,12 +100,6 @@ impl Quantiles {
         let (p50, p90, p95) = (at(0.5, ATTEMPTS_FOR_P50), at(0.1, ATTEMPTS_FOR_P90), at(0.05, ATTEMPTS_FOR_P95));
         Self { n, beyond: 0, p50, p90, p95 }
     }
-}
-
-/// Questions the model did not answer. Not the sum of its failed attempts: one that failed and was answered at the
-/// second attempt did arrive, late, and is among the times.
-fn without_answer(figures: &Figures) -> u64 {
-    figures.questions.saturating_sub(figures.answered)
 }
 
 fn share(part: u64, whole: u64) -> Option<f64> {

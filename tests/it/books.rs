@@ -250,7 +250,7 @@ async fn every_way_of_touching_a_row_is_found_and_named() {
             "the counter of town for 2026-11 says",
         ),
         ("DELETE FROM counters WHERE account = 'rose'", "the counter of rose for 2026-11 is missing"),
-        ("DELETE FROM other_records", "the list of adjustments and changes does not say"),
+        ("DELETE FROM other_records", "the list of what is no attempt does not say"),
     ] {
         let folder = thirty().await;
         assert!(found(&folder, None).is_clean());

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use uuid::Uuid;
 
 use super::{Text, accounts, read, unavailable};
+use crate::ledger::record::Listed;
 use crate::ledger::{
     Alert, ChainHead, Change, Difference, Record, Stop, StopScope, Stops, StoreError, TOWN, Totals, TownSpend, chain,
     micros, record,
@@ -18,7 +19,10 @@ use crate::quota::{Limit, Windows};
 type Written<T> = Result<T, StoreError>;
 
 /// Carries `work` out in a write transaction.
-fn written<T>(connection: &mut Connection, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Written<T> {
+pub(super) fn written<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+) -> Written<T> {
     let run = || {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let done = work(&transaction)?;
@@ -29,7 +33,7 @@ fn written<T>(connection: &mut Connection, work: impl FnOnce(&Transaction<'_>) -
 }
 
 /// Appends one record that is no attempt, and lets the counters follow.
-fn append_to(transaction: &Connection, record: &Record) -> rusqlite::Result<u64> {
+pub(super) fn append_to(transaction: &Connection, record: &Record) -> rusqlite::Result<u64> {
     let body = record.to_body().map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     let head = read::chain_head(transaction)?;
     let next = ChainHead { seq: head.seq + 1, hash: chain::link(&head.hash, &body) };
@@ -38,10 +42,10 @@ fn append_to(transaction: &Connection, record: &Record) -> rusqlite::Result<u64>
         Text(&body),
         next.hash.as_slice()
     ])?;
-    if let Some((kind, corrects)) = record.other() {
+    if let Some(Listed { kind, corrects, day }) = record.other() {
         transaction.execute(
-            "INSERT INTO other_records (seq, kind, corrects) VALUES (?1, ?2, ?3)",
-            params![next.seq, kind, corrects],
+            "INSERT INTO other_records (seq, kind, corrects, day) VALUES (?1, ?2, ?3, ?4)",
+            params![next.seq, kind, corrects, day],
         )?;
     }
     for (account, window, charged) in record.charges() {
@@ -65,13 +69,13 @@ pub(super) fn append_with_notes(connection: &mut Connection, change: Change, not
 
 /// The bodies of the records of one kind, oldest first. The join is crossed because SQLite takes its tables in that
 /// order: left to choose, it walks through all entries, which come sorted, and looks each up in the short list.
-fn others(connection: &Connection, filter: &str, value: &dyn rusqlite::ToSql) -> Written<Vec<(u64, Record)>> {
+fn others(connection: &Connection, filter: &str, values: &[&dyn rusqlite::ToSql]) -> Written<Vec<(u64, Record)>> {
     let read = || {
         let mut statement = connection.prepare_cached(&format!(
             "SELECT e.seq, e.body FROM other_records o CROSS JOIN entries e ON e.seq = o.seq
              WHERE {filter} ORDER BY o.seq"
         ))?;
-        let rows = statement.query_map([value], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let rows = statement.query_map(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
         rows.collect::<rusqlite::Result<Vec<(u64, String)>>>()
     };
     let bodies = read().map_err(|error| unavailable(&error))?;
@@ -79,26 +83,36 @@ fn others(connection: &Connection, filter: &str, value: &dyn rusqlite::ToSql) ->
 }
 
 pub(super) fn changes(connection: &Connection) -> Written<Vec<(u64, Change)>> {
-    let found = others(connection, "o.kind = ?1", &"change")?;
+    let found = others(connection, "o.kind = ?1", params!["change"])?;
     let change = |(seq, record)| match record {
         Record::Change(change) => Some((seq, *change)),
-        Record::Attempt(_) | Record::Adjustment(_) => None,
+        _ => None,
     };
     Ok(found.into_iter().filter_map(change).collect())
+}
+
+/// Probes and duels of the days from `from` to `to`, oldest first.
+pub(super) fn of_days(connection: &Connection, from: &str, to: &str) -> Written<Vec<Record>> {
+    let mut found = Vec::new();
+    for kind in [record::PROBE, record::DUEL] {
+        let filter = "o.kind = ?1 AND o.day BETWEEN ?2 AND ?3";
+        found.extend(others(connection, filter, params![kind, from, to])?.into_iter().map(|(_, record)| record));
+    }
+    Ok(found)
 }
 
 pub(super) fn corrected_costs(connection: &Connection) -> Written<BTreeMap<u64, i64>> {
     let cost = |(_, record)| match record {
         Record::Adjustment(adjustment) => Some((adjustment.corrects?, adjustment.cost_nanos?)),
-        Record::Attempt(_) | Record::Change(_) => None,
+        _ => None,
     };
     // Oldest first, so that the last adjustment of an entry stays.
-    Ok(others(connection, "o.kind = ?1", &"adjustment")?.into_iter().filter_map(cost).collect())
+    Ok(others(connection, "o.kind = ?1", params!["adjustment"])?.into_iter().filter_map(cost).collect())
 }
 
 pub(super) fn adjusted(connection: &Connection, seq: u64) -> Written<Totals> {
     let mut sum = Totals::default();
-    for (_, record) in others(connection, "o.corrects = ?1", &seq)? {
+    for (_, record) in others(connection, "o.corrects = ?1", params![seq])? {
         if let Record::Adjustment(adjustment) = record {
             sum.add(adjustment.charged);
         }

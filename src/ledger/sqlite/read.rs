@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
-use super::{accounts, unavailable};
-use crate::ledger::{ChainHead, Record, ReportData, ResidentUse, Rollup, RollupKey, StoreError};
+use super::{accounts, control, unavailable};
+use crate::ledger::{
+    ChainHead, DUELS_ACCOUNT, PROBES_ACCOUNT, Record, ReportData, ResidentUse, Rollup, RollupKey, StoreError, Stratum,
+    TOWN,
+};
 use crate::quota::Windows;
 
 /// The key in `meta` of the last entry that the rollups hold.
@@ -67,12 +70,22 @@ pub(super) fn resident_use(
 pub(super) fn scan(
     connection: &Connection,
     after: u64,
+    visit: impl FnMut(u64, &[u8], &[u8]) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    scan_some(connection, after, i64::MAX, visit)
+}
+
+/// The same for the next `limit` records at most.
+pub(super) fn scan_some(
+    connection: &Connection,
+    after: u64,
+    limit: i64,
     mut visit: impl FnMut(u64, &[u8], &[u8]) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let mut statement = connection
-        .prepare_cached("SELECT seq, body, hash FROM entries WHERE seq > ?1 ORDER BY seq")
+        .prepare_cached("SELECT seq, body, hash FROM entries WHERE seq > ?1 ORDER BY seq LIMIT ?2")
         .map_err(|error| unavailable(&error))?;
-    let mut rows = statement.query([after]).map_err(|error| unavailable(&error))?;
+    let mut rows = statement.query(params![after, limit]).map_err(|error| unavailable(&error))?;
     while let Some(row) = rows.next().map_err(|error| unavailable(&error))? {
         let damaged = |error: rusqlite::types::FromSqlError| StoreError::Damaged(error.to_string());
         let seq: u64 = row.get(0).map_err(|error| unavailable(&error))?;
@@ -108,15 +121,38 @@ pub(super) fn chain_head(connection: &Connection) -> rusqlite::Result<ChainHead>
     Ok(last.optional()?.unwrap_or_default())
 }
 
+const ROLLUP_OF: &str = "SELECT body FROM rollups WHERE day = ?1 AND provider = ?2 AND model = ?3 AND host = ?4
+                         AND operation = ?5 AND evidence = ?6 AND stratum = ?7";
+
 /// One stored rollup, or an empty one.
 pub(super) fn rollup(connection: &Connection, key: &RollupKey) -> Result<Rollup, StoreError> {
+    let RollupKey { day, provider, model, host, operation, evidence, stratum } = key;
     let found: Option<Vec<u8>> = connection
-        .prepare_cached("SELECT body FROM rollups WHERE day = ?1 AND provider = ?2 AND model = ?3")
+        .prepare_cached(ROLLUP_OF)
         .and_then(|mut statement| {
-            statement.query_row(params![key.day, key.provider, key.model], |row| row.get(0)).optional()
+            let values = params![day, provider, model, host, operation, evidence.as_str(), stratum.code()];
+            statement.query_row(values, |row| row.get(0)).optional()
         })
         .map_err(|error| unavailable(&error))?;
     found.map_or_else(|| Ok(Rollup::default()), |bytes| Rollup::from_bytes(&bytes))
+}
+
+/// Writes one rollup in the place of the stored one.
+pub(super) fn set_rollup(connection: &Connection, key: &RollupKey, rollup: &Rollup) -> Result<(), StoreError> {
+    let RollupKey { day, provider, model, host, operation, evidence, stratum } = key;
+    let bytes = rollup.to_bytes()?;
+    connection
+        .prepare_cached(
+            "INSERT INTO rollups (day, provider, model, host, operation, evidence, stratum, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT (day, provider, model, host, operation, evidence, stratum)
+             DO UPDATE SET body = excluded.body",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![day, provider, model, host, operation, evidence.as_str(), stratum.code(), bytes])
+        })
+        .map_err(|error| unavailable(&error))?;
+    Ok(())
 }
 
 pub(super) fn report_data(connection: &Connection, from: &str, to: &str) -> Result<ReportData, StoreError> {
@@ -133,16 +169,59 @@ pub(super) fn report_data(connection: &Connection, from: &str, to: &str) -> Resu
         }
         Ok(())
     })?;
-    let refusals = refusals(&snapshot, from, to).map_err(|error| unavailable(&error))?;
-    let open_reservations = open_reservations(&snapshot).map_err(|error| unavailable(&error))?;
-    Ok(ReportData { rollups: rollups.into_iter().collect(), refusals, open_reservations })
+    let (mut probes, mut duels) = (Vec::new(), Vec::new());
+    for record in control::of_days(&snapshot, from, to)? {
+        match record {
+            Record::Probe(probe) => probes.push(*probe),
+            Record::Duel(duel) => duels.push(*duel),
+            Record::Attempt(_) | Record::Adjustment(_) | Record::Change(_) => {}
+        }
+    }
+    Ok(ReportData {
+        rollups: rollups.into_iter().collect(),
+        probes,
+        duels,
+        residents: residents(&snapshot, from, to).map_err(|error| unavailable(&error))?,
+        head: chain_head(&snapshot).map_err(|error| unavailable(&error))?,
+        refusals: refusals(&snapshot, from, to).map_err(|error| unavailable(&error))?,
+        open_reservations: open_reservations(&snapshot).map_err(|error| unavailable(&error))?,
+    })
 }
 
-fn stored_rollups(connection: &Connection, from: &str, to: &str) -> rusqlite::Result<Vec<(RollupKey, Vec<u8>)>> {
-    let mut statement =
-        connection.prepare("SELECT day, provider, model, body FROM rollups WHERE day BETWEEN ?1 AND ?2")?;
+/// Residents who asked something, by month. The counters stand together by window: a month's are read, never an entry.
+fn residents(connection: &Connection, from: &str, to: &str) -> rusqlite::Result<Vec<(String, u64)>> {
+    let month = |day: &str| day.get(..MONTH).unwrap_or(day).to_owned();
+    let mut statement = connection.prepare(
+        "SELECT window, count(*) FROM counters
+         WHERE window BETWEEN ?1 AND ?2 AND length(window) = ?3 AND questions > 0 AND account NOT IN (?4, ?5, ?6)
+         GROUP BY window ORDER BY window",
+    )?;
+    let values = params![month(from), month(to), MONTH, TOWN, PROBES_ACCOUNT, DUELS_ACCOUNT];
+    let rows = statement.query_map(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
+}
+
+/// Length of the name of a month, `2026-11`.
+const MONTH: usize = 7;
+
+fn stored_rollups(connection: &Connection, from: &str, to: &str) -> Result<Vec<(RollupKey, Vec<u8>)>, rusqlite::Error> {
+    let mut statement = connection.prepare(
+        "SELECT day, provider, model, host, operation, evidence, stratum, body FROM rollups WHERE day BETWEEN ?1 AND ?2",
+    )?;
+    let damaged = |column: usize| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, "not known".into())
+    };
     let rows = statement.query_map([from, to], |row| {
-        Ok((RollupKey { day: row.get(0)?, provider: row.get(1)?, model: row.get(2)? }, row.get(3)?))
+        let key = RollupKey {
+            day: row.get(0)?,
+            provider: row.get(1)?,
+            model: row.get(2)?,
+            host: row.get(3)?,
+            operation: row.get(4)?,
+            evidence: row.get::<_, String>(5)?.parse().map_err(|()| damaged(5))?,
+            stratum: Stratum::of_code(row.get(6)?).ok_or_else(|| damaged(6))?,
+        };
+        Ok((key, row.get(7)?))
     })?;
     rows.collect()
 }

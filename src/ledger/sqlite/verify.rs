@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::Connection;
 
 use super::{read, unavailable};
+use crate::ledger::record::Listed;
 use crate::ledger::{ChainHead, Record, StoreError, Totals, Verification, chain};
 
 /// Findings listed before the rest is only counted.
@@ -19,7 +20,7 @@ struct Checker<'a> {
     before_previous: Option<[u8; 32]>,
     last_seq: u64,
     sums: HashMap<(String, String), Totals>,
-    others: BTreeMap<u64, (String, Option<u64>)>,
+    others: BTreeMap<u64, Listed>,
     noted: Option<ChainHead>,
     progress: &'a mut dyn FnMut(u64),
 }
@@ -40,8 +41,8 @@ impl Checker<'_> {
         self.link(seq, body, hash);
         match Record::parse(seq, body) {
             Ok(record) => {
-                if let Some((kind, corrects)) = record.other() {
-                    self.others.insert(seq, (kind.to_owned(), corrects));
+                if let Some(listed) = record.other() {
+                    self.others.insert(seq, listed);
                 }
                 for (account, window, charged) in record.charges() {
                     self.sums.entry((account, window)).or_default().add(charged);
@@ -110,14 +111,15 @@ impl Checker<'_> {
 
     /// The list of what is no attempt is made from the chain, and must say the same.
     fn others(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        let mut statement = connection.prepare("SELECT seq, kind, corrects FROM other_records")?;
+        let mut statement = connection.prepare("SELECT seq, kind, corrects, day FROM other_records")?;
         let mut rows = statement.query([])?;
         let mut listed = BTreeMap::new();
         while let Some(row) = rows.next()? {
-            listed.insert(row.get::<_, u64>(0)?, (row.get::<_, String>(1)?, row.get::<_, Option<u64>>(2)?));
+            let found = Listed { kind: row.get(1)?, corrects: row.get(2)?, day: row.get(3)? };
+            listed.insert(row.get::<_, u64>(0)?, found);
         }
         if listed != self.others {
-            self.finding("the list of adjustments and changes does not say what the entries say".to_owned());
+            self.finding("the list of what is no attempt does not say what the entries say".to_owned());
         }
         Ok(())
     }

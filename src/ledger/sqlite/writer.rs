@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::batch::Batch;
@@ -24,6 +24,8 @@ use crate::ledger::{ChainHead, Decision, Record, ReservationRequest, Rollup, Rol
 const ROLLUP_IDLE: Duration = Duration::from_secs(1);
 /// … or after this many entries. The report adds what is missing.
 const ROLLUP_ENTRIES: u64 = 1_000;
+/// Entries read at once when the aggregates are made again.
+const CATCH_UP_ENTRIES: i64 = 50_000;
 /// A commit of that many writes shows a crowd. The writer then waits for [`GATHERING`] before the next, unless as many are
 /// there already: what a commit costs beside its records (a flush, locks, the counters' pages) is shared by about twice as
 /// many. At 64 calls at once that is a seventh of the writer's work; sixteen, which never are so many, wait for nobody.
@@ -196,16 +198,25 @@ impl Writer {
         self.rollups.clear();
         self.rolled_up = read::rollup_seq(&self.connection).map_err(|error| unavailable(&error))?;
         self.dirty = 0;
-        let mut missing = Vec::new();
-        read::scan(&self.connection, self.rolled_up, |seq, body, _| {
-            missing.push((seq, Record::parse(seq, body)?));
-            Ok(())
-        })?;
-        for (seq, record) in missing {
-            self.roll_up(seq, &record)?;
+        loop {
+            let mut missing = Vec::new();
+            read::scan_some(&self.connection, self.rolled_up, CATCH_UP_ENTRIES, |seq, body, _| {
+                missing.push((seq, Record::parse(seq, body)?));
+                Ok(())
+            })?;
+            let whole = i64::try_from(missing.len()).is_ok_and(|read| read == CATCH_UP_ENTRIES);
+            for (seq, record) in missing {
+                self.roll_up(seq, &record)?;
+            }
+            if !whole {
+                self.behind = false;
+                return Ok(());
+            }
+            tracing::info!(entry = self.rolled_up, "the aggregates are being made again from the entries");
+            self.try_flush_rollups()?;
+            self.rollups.clear();
+            self.dirty = 0;
         }
-        self.behind = false;
-        Ok(())
     }
 
     fn roll_up(&mut self, seq: u64, record: &Record) -> Result<(), StoreError> {
@@ -373,14 +384,7 @@ impl Writer {
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(|error| unavailable(&error))?;
         for (key, rollup) in &self.rollups {
-            let bytes = rollup.to_bytes()?;
-            transaction
-                .prepare_cached(
-                    "INSERT INTO rollups (day, provider, model, body) VALUES (?1, ?2, ?3, ?4)
-                     ON CONFLICT (day, provider, model) DO UPDATE SET body = excluded.body",
-                )
-                .and_then(|mut statement| statement.execute(params![key.day, key.provider, key.model, bytes]))
-                .map_err(|error| unavailable(&error))?;
+            read::set_rollup(&transaction, key, rollup)?;
         }
         read::set_meta(&transaction, read::ROLLUP_SEQ, &self.rolled_up.to_string())
             .map_err(|error| unavailable(&error))?;

@@ -30,7 +30,8 @@ fn the_order_never_changes() {
          \"x\",\"town\",\"auto\",500000,\"m\",\"u\",\"v\",\"stop\",\
          [1,2,3,4,5,6,7,8],true,\"{}\",1,1,\
          1,1,1,1,1,\
-         \"flex\",503,true]"
+         \"flex\",503,true,\
+         true,9,2,1795000000]"
     );
     // Neighbours that are the same in that sample are told apart here.
     let other = Entry {
@@ -79,7 +80,16 @@ fn what_is_absent_at_the_end_takes_no_room() {
 fn a_record_from_before_a_field_is_read_without_it() {
     let mut body = array(&full());
     body.truncate(52);
-    let before = Entry { service_tier: Some("flex".to_owned()), http_status: None, retried: false, ..full() };
+    let before = Entry {
+        service_tier: Some("flex".to_owned()),
+        http_status: None,
+        retried: false,
+        local_passages: false,
+        local_hour: None,
+        epoch: None,
+        time_block: None,
+        ..full()
+    };
     assert_eq!(parse(Json::from(body).to_string().as_bytes()).unwrap(), before);
 }
 

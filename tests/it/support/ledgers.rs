@@ -368,5 +368,9 @@ fn unknown(resident: &str, windows: &Windows, now: Timestamp, ceiling: Ceiling) 
         duration_micros: None,
         output_chars: None,
         length_class: LengthClass::Short,
+        local_passages: false,
+        local_hour: Some(9),
+        epoch: None,
+        time_block: None,
     }
 }

@@ -1,0 +1,21 @@
+//! What can go wrong with the store. It must not know which store it is.
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The store cannot be read or written now; the text says what it answered.
+    #[error("the ledger's store is not available: {0}")]
+    Unavailable(String),
+    /// Too many writes are waiting.
+    #[error("the ledger's queue is full")]
+    Busy,
+    /// Another process serves from the same store.
+    #[error("{0} is already in use by another passerelle: stop it first, or choose another ledger.path")]
+    InUse(String),
+    /// The reservation is no longer open: its lease ended and it was settled as unknown.
+    #[error("the reservation was already resolved")]
+    AlreadyResolved,
+    /// Something in the store cannot be read as what it should be.
+    #[error("the ledger is damaged: {0}")]
+    Damaged(String),
+}
