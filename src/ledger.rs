@@ -39,7 +39,7 @@ pub use exporting::{ExportFormat, export};
 pub use key::{KeyRecord, NewKey, Sighting};
 pub use record::{Adjustment, Change, Difference, Record};
 pub use reservation::{Ceiling, Charge, Decision, Reservation, ReservationRequest, Settlement};
-pub use rollup::{Figures, Group, Rollup, RollupKey};
+pub use rollup::{Figures, Group, PROMPT_END_MICROS, PROMPT_TEXT_MICROS, Rollup, RollupKey};
 pub use schema::{ADJUSTMENTS, ATTEMPTS, Column, ColumnKind, DUELS, Export, PROBES};
 pub use spread::Spread;
 pub use sqlite::{Durability, SqliteSettings};
@@ -216,6 +216,17 @@ impl Ledger {
     pub fn report_data(&self, from: &str, to: &str) -> Result<ReportData, StoreError> {
         match self {
             Self::Sqlite(store) => store.report_data(from, to),
+        }
+    }
+
+    /// What was charged, adjustments included, by local day from `from` to `to`, nano-euros; days without anything are left
+    /// out.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn spend_by_day(&self, from: &str, to: &str) -> Result<Vec<(String, i64)>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.spend_by_day(from, to),
         }
     }
 

@@ -3,10 +3,14 @@
 //! It reads rollups, never entries, and adds up what they hold; every amount stays an integer until it is printed. It
 //! must not know HTTP, routing or how a vendor is called, and it never writes to the ledger.
 
+pub mod comparison;
+pub mod evidence;
 mod export;
 mod figures;
+pub mod forecast;
 mod period;
 pub mod reprice;
+pub mod scorecard;
 mod table;
 
 use std::collections::BTreeMap;

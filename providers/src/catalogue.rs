@@ -75,6 +75,29 @@ impl Host {
     }
 }
 
+/// What a vendor says of what is sent to it, in English and in French.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataFacts {
+    /// What it keeps by default, and for how long.
+    pub retention: (String, String),
+    /// Days that it keeps questions by default; absent where the source gives no number.
+    #[serde(default)]
+    pub retention_days: Option<u32>,
+    /// The law that reaches it.
+    pub law: (String, String),
+    /// Whether its seat is under the law of a member state of the European Union.
+    pub eu_seat: bool,
+    /// Whether it trains on what is sent.
+    pub training: (String, String),
+    /// Whether it says that it does not, without being asked.
+    pub no_training_by_default: bool,
+    /// Where this was read.
+    pub source: String,
+    /// When.
+    pub as_of: Date,
+}
+
 /// One model, under its most specific id.
 #[derive(Clone, Debug)]
 pub struct Model {
@@ -146,6 +169,8 @@ pub struct ProviderCatalogue {
     pub as_of: Date,
     /// Addresses.
     pub hosts: Vec<Host>,
+    /// What becomes of what is sent, where it was looked up.
+    pub data: Option<DataFacts>,
     models: BTreeMap<Arc<str>, Arc<Model>>,
     aliases: BTreeMap<String, Vec<Alias>>,
 }

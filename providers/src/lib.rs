@@ -6,6 +6,7 @@
 //!
 //! - [`catalogue`]: models, hosts and dated prices; what a usage costs and what a call can cost at most
 //! - [`money`], [`exchange`], [`usage`]: integer amounts, euro conversion, disjoint token buckets
+//! - [`energy`]: energy and carbon of answers, by the EcoLogits method
 //! - [`request`]: what a resident can ask for; [`chat`], [`responses`], [`embeddings`], [`moderation`],
 //!   [`transcription`]: each of it, in OpenAI's shape with unknown fields kept
 //! - `openai`, `mistral`: what each dialect accepts; `normalise`: any chat answer in OpenAI's shape
@@ -18,6 +19,7 @@
 pub mod catalogue;
 pub mod chat;
 pub mod embeddings;
+pub mod energy;
 pub mod error;
 pub mod exchange;
 pub mod figures;

@@ -16,6 +16,11 @@ use super::{Assignment, Entry, Evidence, HourBand, LengthClass, Outcome, People,
 /// Output speed is reported only for answers with at least this many tokens.
 const TOKENS_FOR_SPEED: u64 = 20;
 
+/// An answer is prompt when its text began within 3 s …
+pub const PROMPT_TEXT_MICROS: u64 = 3_000_000;
+/// … and ended within 20 s: the share that a councillor reads.
+pub const PROMPT_END_MICROS: u64 = 20_000_000;
+
 /// What an aggregate is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RollupKey {
@@ -121,6 +126,8 @@ pub struct Group {
     pub answered: u32,
     /// Of the questions, streamed and not answered: their first text is longer than any limit.
     pub without_text: u32,
+    /// Of the questions, those whose text began and ended soon enough to feel prompt.
+    pub prompt: u32,
     /// Questions whose client left before the end.
     pub left: u32,
     /// Answers whose cost is known.
@@ -143,6 +150,7 @@ impl Group {
         self.questions += other.questions;
         self.answered += other.answered;
         self.without_text += other.without_text;
+        self.prompt += other.prompt;
         self.left += other.left;
         self.costed += other.costed;
         self.cost_euro_nanos += other.cost_euro_nanos;
@@ -177,11 +185,13 @@ impl Group {
         }
         if let Some(duration) = entry.duration_micros {
             self.duration.record(duration);
+            let first_text = entry.first_text_micros.unwrap_or(duration);
+            self.prompt += u32::from(first_text <= PROMPT_TEXT_MICROS && duration <= PROMPT_END_MICROS);
         }
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        for count in [self.questions, self.answered, self.without_text, self.left, self.costed] {
+        for count in [self.questions, self.answered, self.without_text, self.prompt, self.left, self.costed] {
             out.extend_from_slice(&count.to_le_bytes());
         }
         out.extend_from_slice(&self.cost_euro_nanos.to_le_bytes());
@@ -196,6 +206,7 @@ impl Group {
             questions: u32::from_le_bytes(take(bytes)?),
             answered: u32::from_le_bytes(take(bytes)?),
             without_text: u32::from_le_bytes(take(bytes)?),
+            prompt: u32::from_le_bytes(take(bytes)?),
             left: u32::from_le_bytes(take(bytes)?),
             costed: u32::from_le_bytes(take(bytes)?),
             cost_euro_nanos: i64::from_le_bytes(take(bytes)?),

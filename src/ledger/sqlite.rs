@@ -291,6 +291,10 @@ impl SqliteStore {
         read::report_data(&connect(&self.path)?, from, to)
     }
 
+    pub(super) fn spend_by_day(&self, from: &str, to: &str) -> Result<Vec<(String, i64)>, StoreError> {
+        self.readers.with(|connection| read::spend_by_day(connection, from, to))
+    }
+
     pub(super) fn visit_records(&self, visit: &mut dyn FnMut(u64, Record)) -> Result<(), StoreError> {
         read::visit_records(&connect(&self.path)?, visit)
     }

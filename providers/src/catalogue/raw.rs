@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use serde::Deserialize;
 
 use self::tiers::{RawTier, RawToolCalls};
-use super::{Alias, Host, LongContext, Model, Operation, PriceRow, ProviderCatalogue, Rates, Tier};
+use super::{Alias, DataFacts, Host, LongContext, Model, Operation, PriceRow, ProviderCatalogue, Rates, Tier};
 use crate::money::{Currency, parse_decimal};
 use crate::{Dialect, ProviderId};
 
@@ -38,6 +38,7 @@ struct RawCatalogue {
     as_of: Date,
     #[serde(rename = "source")]
     _source: String,
+    data: Option<DataFacts>,
     hosts: Vec<RawHost>,
     models: Vec<RawModel>,
     #[serde(default)]
@@ -224,6 +225,7 @@ pub(super) fn parse(text: &str) -> Result<ProviderCatalogue, CatalogueError> {
         currency: raw.currency,
         as_of: raw.as_of,
         hosts,
+        data: raw.data,
         models,
         aliases,
     })

@@ -201,6 +201,18 @@ fn residents(connection: &Connection, from: &str, to: &str) -> rusqlite::Result<
     rows.collect()
 }
 
+/// What was charged by local day, by the residents' counters: they stand together by window, and so do days.
+pub(super) fn spend_by_day(connection: &Connection, from: &str, to: &str) -> rusqlite::Result<Vec<(String, i64)>> {
+    let mut statement = connection.prepare(
+        "SELECT window, sum(euro_nanos) FROM counters
+         WHERE window BETWEEN ?1 AND ?2 AND length(window) = ?3 AND account <> ?4 GROUP BY window ORDER BY window",
+    )?;
+    let rows = statement.query_map(params![from, to, DAY, TOWN], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
+}
+
+/// Length of the name of a day, `2026-11-24`.
+const DAY: usize = 10;
 /// Length of the name of a month, `2026-11`.
 const MONTH: usize = 7;
 

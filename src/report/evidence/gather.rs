@@ -1,0 +1,383 @@
+//! From the ledger's aggregates to what may be published of them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use providers::catalogue::{Catalogue, Operation};
+use providers::exchange::ExchangeRates;
+use providers::money::Currency;
+
+use super::drawn::Gathered;
+use super::suppress::hidden;
+use super::{
+    Buyer, DuelCell, Duels, Evidence, FEWEST_PEOPLE, FORMAT, Kind, ModelFacts, ProbeRow, UsageCell, UsageSums,
+};
+use crate::ledger::{
+    Change, Duel, DuelSide, GROUPS, Ledger, People, ReportData, Rollup, RollupKey, StoreError, Vote, group_of, person,
+};
+use crate::report::Period;
+
+/// What is known beside the ledger.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// Models, hosts and prices.
+    pub catalogue: &'a Catalogue,
+    /// Euro rates.
+    pub exchange_rates: &'a ExchangeRates,
+    /// Configured hosts of each vendor.
+    pub hosts: BTreeMap<String, Vec<String>>,
+    /// Models compared, as they are configured.
+    pub compared: Vec<String>,
+    /// The declared evaluation period.
+    pub evaluation: Option<(Date, Date)>,
+    /// Subject under which the ledger's changes know that period.
+    pub evaluation_subject: &'static str,
+    /// What the buyer decided.
+    pub buyer: Buyer,
+    /// SHA-256 of the terms in force.
+    pub terms_digest: String,
+    /// Questions without an answer count as longer than this, seconds.
+    pub limit_seconds: u64,
+    /// Local day of now.
+    pub today: Date,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Subjects of changes that touch a comparison.
+const TOUCHING: [&str; 6] = ["route ", "price ", "model ", "alias ", "epoch of draws", "models compared"];
+/// Changes listed.
+const MOST_CHANGES: usize = 50;
+
+impl Evidence {
+    /// Reads what may be published of `period`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the ledger cannot be read.
+    pub fn read(ledger: &Ledger, period: &Period, facts: &Facts<'_>) -> Result<Self, StoreError> {
+        let data = ledger.report_data(&period.from.to_string(), &period.to.to_string())?;
+        let changes = ledger.changes()?;
+        let year = period.to.first_of_year();
+        let days = ledger.spend_by_day(&year.to_string(), &period.to.to_string())?;
+        let simulated = ledger.is_simulated()?.unwrap_or(false);
+        let mut evidence = Self::of(data, period, facts);
+        evidence.simulated = simulated;
+        evidence.days = every_day(&days, year, period.to.min(facts.today));
+        evidence.declare(&changes, period, facts);
+        Ok(evidence)
+    }
+
+    /// The evidence of what was read: no store.
+    pub fn of(data: ReportData, period: &Period, facts: &Facts<'_>) -> Self {
+        let (mut conversations, mut blocks) = (Gathered::default(), Gathered::default());
+        let mut usage = Usage::default();
+        for (key, rollup) in &data.rollups {
+            usage.add(key, rollup);
+            let gathered = match key.evidence {
+                Kind::Conversation => &mut conversations,
+                Kind::Block => &mut blocks,
+                Kind::Chosen | Kind::Probe | Kind::Duel => continue,
+            };
+            if key.operation == Operation::Chat.as_str() {
+                gathered.add(label(&key.provider, &key.model), key.stratum, &rollup.groups);
+            }
+        }
+        let residents = data.residents.into_iter().map(|(month, count)| {
+            let enough = count >= u64::from(FEWEST_PEOPLE);
+            (month, enough.then_some(count))
+        });
+        let mut baskets: Vec<_> =
+            data.probes.iter().map(|probe| (probe.basket.clone(), probe.basket_digest.clone())).collect();
+        baskets.sort();
+        baskets.dedup();
+        Self {
+            format: FORMAT.to_owned(),
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            made_at: facts.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            from: period.from.to_string(),
+            to: period.to.to_string(),
+            over: period.to < facts.today,
+            limit_seconds: facts.limit_seconds,
+            buyer: facts.buyer.clone(),
+            compared: facts.compared.iter().filter_map(|id| priced_id(facts, id)).collect(),
+            models: models(facts),
+            rates: rates(facts),
+            usage: usage.finish(facts),
+            residents: residents.collect(),
+            conversations: conversations.finish(Kind::Conversation),
+            blocks: blocks.finish(Kind::Block),
+            probes: probes(data.probes),
+            baskets,
+            duels: duels(&data.duels),
+            ledger_records: data.head.seq,
+            ledger_hash: data_encoding::HEXLOWER.encode(&data.head.hash),
+            terms_digest: facts.terms_digest.clone(),
+            ..Self::default()
+        }
+    }
+
+    fn declare(&mut self, changes: &[(u64, Change)], period: &Period, facts: &Facts<'_>) {
+        let day = |change: &Change| {
+            Timestamp::from_microsecond(change.at)
+                .map_or(Date::MIN, |at| at.to_zoned_datetime(jiff::tz::TimeZone::UTC).date())
+        };
+        if let Some((from, to)) = facts.evaluation {
+            let said = format!("{from} to {to}");
+            let declares = |change: &&Change| {
+                let mut differences = change.differences.iter();
+                differences.any(|d| d.subject == facts.evaluation_subject && d.after.as_ref() == Some(&said))
+            };
+            let first = changes.iter().map(|(_, change)| change).find(declares);
+            self.declared = Some((from.to_string(), to.to_string(), first.map(|change| day(change).to_string())));
+        }
+        let touching = changes
+            .iter()
+            .map(|(_, change)| change)
+            .filter(|change| (period.from..=period.to).contains(&day(change)) && change.actor != FOUND_AT_START);
+        for change in touching {
+            for difference in &change.differences {
+                if TOUCHING.iter().any(|subject| difference.subject.starts_with(subject)) {
+                    let none = String::new();
+                    let (before, after) =
+                        (difference.before.as_ref().unwrap_or(&none), difference.after.as_ref().unwrap_or(&none));
+                    self.changes.push((day(change).to_string(), format!("{}: {before} → {after}", difference.subject)));
+                }
+            }
+        }
+        self.changes.truncate(MOST_CHANGES);
+    }
+}
+
+/// Who records the terms of a first start, which change nothing.
+const FOUND_AT_START: &str = "serve";
+
+fn label(provider: &str, model: &str) -> String {
+    format!("{provider}/{model}")
+}
+
+/// The name of the price row that a configured id leads to.
+fn priced_id(facts: &Facts<'_>, id: &str) -> Option<String> {
+    let found = facts.catalogue.resolve(id, facts.today)?;
+    Some(label(found.provider.id.as_str(), &found.model.id))
+}
+
+fn models(facts: &Facts<'_>) -> Vec<ModelFacts> {
+    let mut models = Vec::new();
+    for provider in facts.catalogue.providers() {
+        let configured = facts.hosts.get(provider.id.as_str()).cloned().unwrap_or_default();
+        let hosts: Vec<_> = configured.iter().filter_map(|id| provider.host(id)).collect();
+        for model in provider.models().filter(|model| model.operation == Operation::Chat) {
+            let Some(row) = model.price_at(facts.today).filter(|_| !model.is_retired(facts.today)) else { continue };
+            let rates = &row.rates;
+            models.push(ModelFacts {
+                model: label(provider.id.as_str(), &model.id),
+                vendor: provider.name.clone(),
+                rates: [
+                    rates.input,
+                    rates.cached_input.unwrap_or(rates.input),
+                    rates.cache_write.unwrap_or(rates.input),
+                    rates.output,
+                ],
+                currency: row.currency.code().to_owned(),
+                price_row: row.id.to_string(),
+                eu_uplift_percent: provider
+                    .hosts
+                    .iter()
+                    .find(|host| host.region == "eu")
+                    .map(|host| host.uplift_for(model)),
+                retires: model.retires.map(|day| day.to_string()),
+                hosts: hosts.iter().map(|host| (host.id.clone(), host.region.clone())).collect(),
+                data: provider.data.clone(),
+            });
+        }
+    }
+    models
+}
+
+fn rates(facts: &Facts<'_>) -> Vec<(String, u64, String)> {
+    let at = |currency: Currency| facts.exchange_rates.at(currency, facts.today);
+    let mut currencies: Vec<Currency> = facts.catalogue.providers().map(|provider| provider.currency).collect();
+    currencies.sort_by_key(|currency| currency.code());
+    currencies.dedup();
+    let rates = currencies.into_iter().filter_map(at);
+    rates.map(|rate| (rate.currency.code().to_owned(), rate.per_euro_micros, rate.date.to_string())).collect()
+}
+
+/// Days without spending are days too.
+fn every_day(days: &[(String, i64)], first: Date, last: Date) -> Vec<(String, i64)> {
+    let spent: BTreeMap<&str, i64> = days.iter().map(|(day, nanos)| (day.as_str(), *nanos)).collect();
+    let begun = days.first().and_then(|(day, _)| day.parse::<Date>().ok()).unwrap_or(last).max(first);
+    let mut all = Vec::new();
+    let mut day = begun;
+    while day <= last {
+        let name = day.to_string();
+        all.push((name.clone(), spent.get(name.as_str()).copied().unwrap_or(0)));
+        let Ok(next) = day.tomorrow() else { break };
+        day = next;
+    }
+    all
+}
+
+/// Use by model, host, kind of call and kind of evidence, as it is gathered.
+#[derive(Default)]
+struct Usage {
+    cells: BTreeMap<(String, String, String, Kind), (UsageSums, People)>,
+}
+
+impl Usage {
+    fn add(&mut self, key: &RollupKey, rollup: &Rollup) {
+        let cell = (label(&key.provider, &key.model), key.host.clone(), key.operation.clone(), key.evidence);
+        let (sums, people) = self.cells.entry(cell).or_default();
+        people.merge(rollup.everybody().people);
+        let figures = &rollup.figures;
+        sums.merge(&UsageSums {
+            questions: figures.questions,
+            answers: figures.answered + figures.taken_over,
+            costed: figures.costed,
+            cost_euro_nanos: figures.cost_euro_nanos,
+            uncertain_euro_nanos: figures.charged_uncertain_euro_nanos,
+            charged_euro_nanos: figures.charged_euro_nanos + figures.adjusted_euro_nanos,
+            tokens: [
+                (figures.input_tokens).saturating_sub(figures.input_cached + figures.cache_write),
+                figures.input_cached,
+                figures.cache_write,
+                figures.output_tokens.saturating_sub(figures.reasoning),
+                figures.reasoning,
+            ],
+            output_chars: figures.output_chars,
+            duration_micros: rollup.everybody().duration.sum(),
+        });
+    }
+
+    /// Rows are models with their hosts and operations, columns the ways in which residents ask.
+    fn finish(self, facts: &Facts<'_>) -> Vec<UsageCell> {
+        let rows: Vec<_> = {
+            let mut rows: Vec<_> = self.cells.keys().map(|(m, h, o, _)| (m.clone(), h.clone(), o.clone())).collect();
+            rows.dedup();
+            rows
+        };
+        let kinds = [Kind::Chosen, Kind::Conversation, Kind::Block];
+        let people = |row: &(String, String, String), kind| {
+            let key = (row.0.clone(), row.1.clone(), row.2.clone(), kind);
+            self.cells.get(&key).map_or(0, |(_, people)| people.at_least())
+        };
+        let table: Vec<Vec<u32>> =
+            rows.iter().map(|row| kinds.iter().map(|kind| people(row, *kind)).collect()).collect();
+        let hidden = hidden(&table);
+        let is_hidden = |row: usize, kind: Kind| {
+            kinds.iter().position(|known| *known == kind).is_some_and(|column| hidden[row][column])
+        };
+        let mut cells = Vec::new();
+        for ((model, host, operation, evidence), (sums, _)) in self.cells {
+            let row = rows.iter().position(|known| (&known.0, &known.1, &known.2) == (&model, &host, &operation));
+            let hidden = row.is_some_and(|row| is_hidden(row, evidence));
+            let region = region(facts, &model, &host);
+            cells.push(UsageCell { model, host, region, operation, evidence, sums: (!hidden).then_some(sums) });
+        }
+        cells
+    }
+}
+
+fn region(facts: &Facts<'_>, model: &str, host: &str) -> String {
+    let provider = model.split_once('/').map_or(model, |(provider, _)| provider);
+    let provider = facts.catalogue.provider(&providers::ProviderId::new(provider));
+    provider.and_then(|provider| provider.host(host)).map(|host| host.region.clone()).unwrap_or_default()
+}
+
+/// Rounds are numbered as they come: their identities say when.
+fn probes(probes: Vec<crate::ledger::Probe>) -> Vec<ProbeRow> {
+    let mut rounds: BTreeMap<String, u32> = BTreeMap::new();
+    let rows = probes.into_iter().map(|probe| {
+        let next = u32::try_from(rounds.len()).unwrap_or(u32::MAX);
+        ProbeRow {
+            round: *rounds.entry(probe.round).or_insert(next),
+            day: probe.day,
+            question: probe.question,
+            length: probe.length_class,
+            model: label(&probe.provider, &probe.model),
+            region: probe.region,
+            lag_micros: probe.lag_micros,
+            outcome: probe.outcome,
+            first_text_micros: probe.first_text_micros,
+            duration_micros: probe.duration_micros,
+            usage: probe.usage,
+            cost_euro_nanos: probe.cost_euro_nanos,
+            output_chars: probe.output_chars,
+            passed: probe.passed,
+        }
+    });
+    rows.collect()
+}
+
+/// Votes by pair and by the most groups of which each has enough people for each pair.
+fn duels(duels: &[Duel]) -> Duels {
+    let mut everybody = People::default();
+    duels.iter().for_each(|duel| everybody.merge(person(&duel.resident)));
+    if everybody.at_least() < FEWEST_PEOPLE {
+        return Duels::default();
+    }
+    let folded = |folds: u8| {
+        let mut cells: BTreeMap<(String, String, u8), (DuelCell, People)> = BTreeMap::new();
+        for duel in duels {
+            let pair = ordered(duel);
+            let group = group_of(&duel.resident, &duel.day) % folds;
+            let (cell, people) = cells.entry((pair.0, pair.1, group)).or_default();
+            people.merge(person(&duel.resident));
+            count(cell, duel);
+        }
+        cells
+    };
+    let enough = |folds: &u8| folded(*folds).values().all(|(_, people)| people.at_least() >= FEWEST_PEOPLE);
+    let folds = [GROUPS, 32, 16, 8].into_iter().find(enough).unwrap_or(1);
+    let cells = folded(folds).into_iter().filter(|(_, (_, people))| people.at_least() >= FEWEST_PEOPLE);
+    let cells = cells.map(|((first, second, group), (cell, _))| DuelCell { first, second, group, ..cell });
+    let mut result = Duels { people: everybody.at_least(), cells: cells.collect(), ..Duels::default() };
+    let mut said: BTreeMap<(String, _), (u64, People)> = BTreeMap::new();
+    for duel in duels {
+        for side in [&duel.left, &duel.right] {
+            let model = label(&side.provider, &side.model);
+            *result.shown.entry(model.clone()).or_default() += 1;
+            for qualifier in &side.qualifiers {
+                let (times, people) = said.entry((model.clone(), *qualifier)).or_default();
+                *times += 1;
+                people.merge(person(&duel.resident));
+            }
+        }
+    }
+    let enough = said.into_iter().filter(|(_, (_, people))| people.at_least() >= FEWEST_PEOPLE);
+    result.qualifiers = enough.map(|((model, qualifier), (times, _))| (model, qualifier, times)).collect();
+    result
+}
+
+fn ordered(duel: &Duel) -> (String, String) {
+    let (left, right) = (name(&duel.left), name(&duel.right));
+    if left <= right { (left, right) } else { (right, left) }
+}
+
+fn name(side: &DuelSide) -> String {
+    label(&side.provider, &side.model)
+}
+
+fn count(cell: &mut DuelCell, duel: &Duel) {
+    let left_is_first = name(&duel.left) <= name(&duel.right);
+    let (left, right) = (duel.left.style.chars, duel.right.style.chars);
+    let place = match duel.vote {
+        Vote::Tie => 2,
+        Vote::Left => usize::from(!left_is_first),
+        Vote::Right => usize::from(left_is_first),
+    };
+    cell.votes[place] += 1;
+    if left.abs_diff(right).saturating_mul(5) <= left.max(right) {
+        cell.like_length[place] += 1;
+    }
+    let longer_won = match duel.vote {
+        Vote::Tie => return,
+        Vote::Left => left > right,
+        Vote::Right => right > left,
+    };
+    cell.left += u64::from(duel.vote == Vote::Left);
+    if left != right {
+        cell.by_length[usize::from(!longer_won)] += 1;
+    }
+}
