@@ -11,6 +11,7 @@ pub mod forecast;
 mod period;
 pub mod reprice;
 pub mod scorecard;
+pub mod statistics;
 mod table;
 
 use std::collections::BTreeMap;

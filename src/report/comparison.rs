@@ -1,7 +1,19 @@
 //! What a comparison says: every figure with its number of observations and its interval, and for every pair of models what
-//! may be claimed. Plain values, made from [`Evidence`](super::Evidence) alone and shown by [`document`](super::document).
+//! may be claimed. Plain values, made from [`Evidence`](super::evidence::Evidence) alone and shown by the document.
 //!
 //! Money is nano-euros, times are milliseconds, shares are 0 to 1. Absent is not zero: what is not known is `None`.
+
+mod build;
+mod conversations;
+mod duels;
+mod energy;
+mod euros;
+mod measure;
+mod probes;
+mod scores;
+#[cfg(test)]
+mod tests;
+mod what_if;
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,319 @@
+//! What is measured of models over clusters (groups of people, rounds of probes), and the effects between two of them.
+//!
+//! All figures share one resampling of the clusters, so that pairs keep together what a cluster does to both. It must not
+//! know where the observations come from.
+
+use super::{Claim, Figure, Metric, ModelFigures, Verdict};
+use crate::report::statistics::ratio::Sums;
+use crate::report::statistics::{Level, Resampled, Resampling, clustered_share, ratio_difference, sample_size};
+
+/// Draws behind every interval.
+pub(super) const DRAWS: u32 = 2_000;
+/// Seed of every drawing: the day on which this method was fixed.
+pub(super) const SEED: u64 = 20_261_129;
+/// A ratio within this much of 1 does not matter to a resident or a budget.
+pub(super) const MARGIN: f64 = 0.10;
+/// A difference of shares below this does not matter.
+const SHARE_MARGIN: f64 = 0.005;
+const MICROS_PER_MILLI: f64 = 1_000.0;
+const MICROS_PER_SECOND: u64 = 1_000_000;
+const CHARS: f64 = 1_000.0;
+
+/// Times of one model: weights by cluster and value.
+#[derive(Debug, Default)]
+pub(super) struct Times {
+    values: Vec<u64>,
+    cells: Vec<Vec<(usize, u64)>>,
+    beyond: Vec<u64>,
+}
+
+impl Times {
+    /// Of the values (microseconds) with their weights in each cluster, and the weight that never came; what is above the
+    /// limit came too late.
+    pub(super) fn new(clusters: &[(Vec<(u64, u64)>, u64)], limit_seconds: u64) -> Self {
+        let limit = limit_seconds.saturating_mul(MICROS_PER_SECOND);
+        let within = |(value, _): &&(u64, u64)| *value <= limit;
+        let mut values: Vec<u64> =
+            clusters.iter().flat_map(|(times, _)| times.iter().filter(within).map(|(value, _)| *value)).collect();
+        values.sort_unstable();
+        values.dedup();
+        let place = |value: u64| values.binary_search(&value).unwrap_or(0);
+        let cells = clusters
+            .iter()
+            .map(|(times, _)| times.iter().filter(within).map(|(value, weight)| (place(*value), *weight)).collect())
+            .collect();
+        let beyond = clusters
+            .iter()
+            .map(|(times, never)| {
+                let late = times.iter().filter(|(value, _)| *value > limit).map(|(_, weight)| *weight);
+                never + late.sum::<u64>()
+            })
+            .collect();
+        Self { values, cells, beyond }
+    }
+
+    /// The quantiles in milliseconds when each cluster counts so many times. `None` lies beyond the limit.
+    fn quantiles(&self, counts: &[u32], wanted: [f64; 2]) -> [Option<f64>; 2] {
+        let mut weights = vec![0u128; self.values.len()];
+        let mut beyond = 0u128;
+        for ((cells, late), count) in self.cells.iter().zip(&self.beyond).zip(counts) {
+            if *count > 0 {
+                let count = u128::from(*count);
+                cells.iter().for_each(|(place, weight)| weights[*place] += count * u128::from(*weight));
+                beyond += count * u128::from(*late);
+            }
+        }
+        let total = weights.iter().sum::<u128>() + beyond;
+        wanted.map(|q| {
+            // Ranks of so large weights need no more than the 52 bits of a float.
+            let target = q * real(total);
+            let mut reached = 0u128;
+            let found = weights.iter().position(|weight| {
+                reached += weight;
+                *weight > 0 && real(reached) >= target
+            });
+            found.filter(|_| total > 0).map(|place| real(self.values[place].into()) / MICROS_PER_MILLI)
+        })
+    }
+}
+
+/// Sums of one cluster, weighted like its times.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) questions: f64,
+    pub(super) answered: f64,
+    pub(super) prompt: f64,
+    pub(super) costed: f64,
+    pub(super) cost: f64,
+    pub(super) chars: f64,
+    pub(super) checked: f64,
+    pub(super) passed: f64,
+}
+
+/// Everything of one model.
+#[derive(Debug, Default)]
+pub(super) struct Sample {
+    pub(super) model: String,
+    /// Questions behind it, unweighted.
+    pub(super) n: u64,
+    pub(super) first_text: Times,
+    pub(super) duration: Times,
+    pub(super) counts: Vec<Counts>,
+}
+
+/// What is resampled of each model, in this order.
+const OF_MODEL: usize = 7;
+/// Ratios of each pair, in this order.
+const OF_PAIR: [Metric; 5] =
+    [Metric::FirstText, Metric::FirstTextP95, Metric::Duration, Metric::DurationP95, Metric::Cost];
+
+fn resampled(sample: &Sample, counts: &[u32]) -> [Option<f64>; OF_MODEL] {
+    let [first_text, first_text_p95] = sample.first_text.quantiles(counts, [0.5, 0.95]);
+    let [duration, duration_p95] = sample.duration.quantiles(counts, [0.5, 0.95]);
+    let sum = |of: fn(&Counts) -> f64| -> f64 {
+        sample.counts.iter().zip(counts).map(|(sums, count)| of(sums) * f64::from(*count)).sum()
+    };
+    let (cost, costed, questions, chars) = (sum(|c| c.cost), sum(|c| c.costed), sum(|c| c.questions), sum(|c| c.chars));
+    let ratio = |top: f64, below: f64| if below > 0.0 { Some(top / below) } else { Some(f64::NAN) };
+    [
+        first_text,
+        first_text_p95,
+        duration,
+        duration_p95,
+        ratio(cost, questions),
+        ratio(cost, costed),
+        ratio(cost * CHARS, chars),
+    ]
+}
+
+/// Figures of all models and effects of all pairs.
+pub(super) fn measure(samples: &[Sample], draws: u32) -> (Vec<ModelFigures>, Vec<Effect>) {
+    let clusters = samples.first().map_or(0, |sample| sample.counts.len());
+    let pairs: Vec<(usize, usize)> =
+        (0..samples.len()).flat_map(|first| (first + 1..samples.len()).map(move |second| (first, second))).collect();
+    let resampling = Resampling { clusters, draws, seed: SEED, level: Level::NINETY_FIVE };
+    let statistics = samples.len() * OF_MODEL + pairs.len() * OF_PAIR.len();
+    let all = resampling.intervals(statistics, |counts, results| {
+        let models: Vec<_> = samples.iter().map(|sample| resampled(sample, counts)).collect();
+        let ratios = pairs.iter().flat_map(|(first, second)| {
+            let (first, second) = (&models[*first], &models[*second]);
+            [0, 1, 2, 3, 5].map(|at| match (first[at], second[at]) {
+                (Some(first), Some(second)) if second > 0.0 => Some(first / second),
+                (None, Some(_)) => None,
+                (Some(_), None) => Some(f64::NEG_INFINITY),
+                _ => Some(f64::NAN),
+            })
+        });
+        let values = models.iter().flatten().copied().chain(ratios);
+        results.iter_mut().zip(values).for_each(|(result, value)| *result = value);
+    });
+    let (of_models, of_pairs) = all.split_at(samples.len() * OF_MODEL);
+    let figures = samples.iter().zip(of_models.chunks(OF_MODEL)).map(|(sample, all)| figures(sample, all)).collect();
+    let mut effects = Vec::new();
+    for ((first, second), ratios) in pairs.into_iter().zip(of_pairs.chunks(OF_PAIR.len())) {
+        let (first, second) = (&samples[first], &samples[second]);
+        let n = first.n.min(second.n);
+        for (metric, ratio) in OF_PAIR.into_iter().zip(ratios) {
+            effects.push(Effect::of(first, second, metric, true, enough(metric, figure(ratio, n))));
+        }
+        for (metric, top, below) in SHARES {
+            let difference = difference(first, second, top, below);
+            let figure = difference.unwrap_or(Figure { value: None, low: None, high: None, n });
+            if metric != Metric::Checks || figure.value.is_some() {
+                effects.push(Effect::of(first, second, metric, false, figure));
+            }
+        }
+    }
+    (figures, effects)
+}
+
+/// Fewer than so many observations have no interval of that quantile.
+fn enough(metric: Metric, figure: Figure) -> Figure {
+    let quantile = match metric {
+        Metric::FirstText | Metric::Duration => 0.5,
+        Metric::FirstTextP95 | Metric::DurationP95 => 0.95,
+        _ => return figure,
+    };
+    let fewest = sample_size::for_quantile_interval(quantile, Level::NINETY_FIVE);
+    if fewest.is_some_and(|fewest| figure.n >= fewest) {
+        return figure;
+    }
+    Figure { value: None, low: None, high: None, n: figure.n }
+}
+
+fn figures(sample: &Sample, all: &[Resampled]) -> ModelFigures {
+    let at = |index: usize| all.get(index).map_or(NOTHING, |resampled| figure(resampled, sample.n));
+    let share = |top: fn(&Counts) -> f64, below: fn(&Counts) -> f64| share(sample, top, below);
+    let checked = sample.counts.iter().any(|counts| counts.checked > 0.0);
+    ModelFigures {
+        model: sample.model.clone(),
+        questions: sample.n,
+        answered: share(|c| c.answered, |c| c.questions),
+        prompt: share(|c| c.prompt, |c| c.questions),
+        first_text: enough(Metric::FirstText, at(0)),
+        first_text_p95: enough(Metric::FirstTextP95, at(1)),
+        duration: enough(Metric::Duration, at(2)),
+        duration_p95: enough(Metric::DurationP95, at(3)),
+        cost_per_question: at(4),
+        cost_per_answer: at(5),
+        cost_per_1000_chars: at(6),
+        checks: checked.then(|| share(|c| c.passed, |c| c.checked)),
+    }
+}
+
+const NOTHING: Figure = Figure { value: None, low: None, high: None, n: 0 };
+
+pub(super) fn figure(resampled: &Resampled, n: u64) -> Figure {
+    Figure { value: resampled.value, low: resampled.low, high: resampled.high, n }
+}
+
+type Sum = fn(&Counts) -> f64;
+/// Shares of a pair whose difference is taken.
+const SHARES: [(Metric, Sum, Sum); 3] = [
+    (Metric::Answered, |c| c.answered, |c| c.questions),
+    (Metric::Prompt, |c| c.prompt, |c| c.questions),
+    (Metric::Checks, |c| c.passed, |c| c.checked),
+];
+
+/// A share with an interval that is never without width, however many of few succeeded. Weights are brought back to
+/// observations, so that the interval knows how many there are.
+fn share(sample: &Sample, top: Sum, below: Sum) -> Figure {
+    let whole: f64 = sample.counts.iter().map(|counts| counts.questions).sum();
+    let scale = if whole > 0.0 { real(sample.n.into()) / whole } else { 0.0 };
+    let scaled = |of: Sum| -> Vec<f64> { sample.counts.iter().map(|counts| of(counts) * scale).collect() };
+    let (tops, belows) = (scaled(top), scaled(below));
+    // Rounding may put a weight a hair above its whole.
+    let tops: Vec<f64> = tops.iter().zip(&belows).map(|(top, below)| top.min(*below)).collect();
+    let total: f64 = belows.iter().sum();
+    let value = (total > 0.0).then(|| tops.iter().sum::<f64>() / total);
+    let interval = clustered_share(&tops, &belows, Level::NINETY_FIVE).filter(|_| tops.len() > 1);
+    Figure {
+        value,
+        low: interval.map(|estimate| estimate.low),
+        high: interval.map(|estimate| estimate.high),
+        n: sample.n,
+    }
+}
+
+fn difference(first: &Sample, second: &Sample, top: Sum, below: Sum) -> Option<Figure> {
+    let sums = |sample: &Sample| -> (Vec<f64>, Vec<f64>) {
+        (sample.counts.iter().map(top).collect(), sample.counts.iter().map(below).collect())
+    };
+    let (first_sums, second_sums) = (sums(first), sums(second));
+    if [&first_sums, &second_sums].iter().any(|sums| sums.1.iter().sum::<f64>() <= 0.0) {
+        return None;
+    }
+    let estimate = ratio_difference(
+        Sums { numerators: &first_sums.0, denominators: &first_sums.1 },
+        Sums { numerators: &second_sums.0, denominators: &second_sums.1 },
+        Level::NINETY_FIVE,
+    )?;
+    let n = first.n.min(second.n);
+    Some(Figure { value: Some(estimate.value), low: Some(estimate.low), high: Some(estimate.high), n })
+}
+
+/// An effect between two models, before anything is said of it.
+#[derive(Clone, Debug)]
+pub(super) struct Effect {
+    pub(super) first: String,
+    pub(super) second: String,
+    pub(super) metric: Metric,
+    pub(super) is_ratio: bool,
+    pub(super) figure: Figure,
+    pub(super) p_value: Option<f64>,
+}
+
+impl Effect {
+    fn of(first: &Sample, second: &Sample, metric: Metric, is_ratio: bool, figure: Figure) -> Self {
+        let (first, second) = (first.model.clone(), second.model.clone());
+        Self { first, second, metric, is_ratio, figure, p_value: None }
+    }
+
+    /// What may be said of it. `claims` is whether anything may.
+    pub(super) fn claim(self, primary: &[Metric], length: Option<&str>, claims: bool) -> Claim {
+        Claim {
+            primary: length.is_none() && primary.contains(&self.metric),
+            verdict: verdict(self.metric, self.is_ratio, &self.figure, claims),
+            first: self.first,
+            second: self.second,
+            metric: self.metric,
+            length: length.map(str::to_owned),
+            is_ratio: self.is_ratio,
+            effect: self.figure,
+            p_value: self.p_value,
+        }
+    }
+}
+
+/// What an interval allows to be said. "Better" needs the whole interval on the far side of the practical margin.
+pub(super) fn verdict(metric: Metric, is_ratio: bool, figure: &Figure, claims: bool) -> Verdict {
+    if figure.value.is_none() && figure.low.is_none() || figure.low.is_none() && figure.high.is_none() {
+        return Verdict::TooFew;
+    }
+    if !claims {
+        return Verdict::Exploratory;
+    }
+    let less_is_better = !matches!(metric, Metric::Answered | Metric::Prompt | Metric::Checks | Metric::Preference);
+    let (none, below, above) = match (is_ratio, metric) {
+        (true, _) => (1.0, 1.0 / (1.0 + MARGIN), 1.0 + MARGIN),
+        (false, Metric::Preference) => (0.5, 0.5 - SHARE_MARGIN, 0.5 + SHARE_MARGIN),
+        (false, _) => (0.0, -SHARE_MARGIN, SHARE_MARGIN),
+    };
+    let (low, high) = (figure.low.unwrap_or(f64::NEG_INFINITY), figure.high.unwrap_or(f64::INFINITY));
+    let first = if less_is_better { Verdict::FirstBetter } else { Verdict::SecondBetter };
+    let second = if less_is_better { Verdict::SecondBetter } else { Verdict::FirstBetter };
+    if high < below {
+        first
+    } else if low > above {
+        second
+    } else if low > none || high < none {
+        Verdict::NoPracticalDifference
+    } else {
+        Verdict::NoDifferenceShown
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "weights and counts; only ratios are made of them")]
+fn real(count: u128) -> f64 {
+    count as f64
+}
