@@ -5,6 +5,7 @@
 //! file, so that both give the same figures to the last digit. It must not know HTTP or where entries are kept.
 
 mod drawn;
+mod duels;
 mod gather;
 mod suppress;
 
@@ -15,7 +16,7 @@ use providers::usage::Usage;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use drawn::{Drawn, DrawnModel, GroupMass, StratumCell};
+pub use drawn::{Drawn, DrawnModel, GroupMass, StratumCell, WHOLE};
 pub use gather::Facts;
 
 use crate::ledger::{Evidence as Kind, LengthClass, Outcome, Qualifier};
@@ -150,23 +151,54 @@ pub struct ProbeRow {
     pub passed: Option<bool>,
 }
 
-/// Votes of one group of people on one pair of models.
+/// Sums over people of their decisive votes `x` and those of them for the first, `y`: enough for a share and an interval
+/// that knows that one person votes often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoteSums {
+    /// Votes for the first.
+    pub first: u64,
+    /// Votes for the second.
+    pub second: u64,
+    /// Ties.
+    pub ties: u64,
+    /// Sum of x².
+    pub xx: u64,
+    /// Sum of xy.
+    pub xy: u64,
+    /// Sum of y².
+    pub yy: u64,
+    /// People with a decisive vote.
+    pub people: u64,
+}
+
+/// Votes on one pair of models, of at least [`FEWEST_PEOPLE`] people.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DuelCell {
     /// Qualified id of the first model, before the second in the alphabet.
     pub first: String,
     /// Of the second.
     pub second: String,
-    /// Group of people.
-    pub group: u8,
-    /// Votes for the first, for the second, ties.
-    pub votes: [u64; 3],
+    /// All votes.
+    pub votes: VoteSums,
     /// Decisive votes for the left.
     pub left: u64,
     /// Decisive votes for the longer answer, and for the shorter.
     pub by_length: [u64; 2],
-    /// Votes for the first, for the second, ties, where both are within a fifth of each other in length.
-    pub like_length: [u64; 3],
+    /// Votes where both answers are within a fifth of each other in length; absent where too few people.
+    pub like_length: Option<VoteSums>,
+}
+
+/// Votes of one group of people on one pair, for a ranking.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DuelGroup {
+    /// Group of people.
+    pub group: u8,
+    /// Qualified id of the first model.
+    pub first: String,
+    /// Of the second.
+    pub second: String,
+    /// Votes for the first, for the second, ties.
+    pub votes: [u64; 3],
 }
 
 /// Blind duels.
@@ -174,8 +206,10 @@ pub struct DuelCell {
 pub struct Duels {
     /// People who voted, at least so many.
     pub people: u32,
-    /// Votes by pair and group; without groups where those would be too small.
+    /// Votes by pair.
     pub cells: Vec<DuelCell>,
+    /// Votes by pair and group, where each has enough people.
+    pub groups: Vec<DuelGroup>,
     /// What was said of answers: model, qualifier, times.
     pub qualifiers: Vec<(String, Qualifier, u64)>,
     /// Duels of each model.
@@ -253,12 +287,12 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// The file: JSON with a line for each part.
+    /// The file, JSON.
     ///
     /// # Errors
     /// When a number cannot be written as JSON, which none here can be.
     pub fn to_json(&self) -> Result<String, EvidenceError> {
-        Ok(serde_json::to_string_pretty(self)?)
+        Ok(serde_json::to_string(self)?)
     }
 
     /// Reads a file.

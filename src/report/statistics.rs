@@ -30,7 +30,7 @@ pub use proportion::{clustered_share, rule_of_three, wilson};
 pub use quantile::quantile;
 pub use ranking::{Match, NotComparable, Outcome, Ranked, Ranking, bradley_terry};
 pub use ratio::{ratio_difference, ratio_interval};
-pub use standard::{Observation, StandardisedSample};
+pub use standard::{Drawn, Observation, StandardisedSample};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! From evidence to the comparison: the order of the sections, and whether anything is claimed at all.
 
-use super::measure::MARGIN;
+use super::measure::{DRAWS, MARGIN, Method};
 use super::{Comparison, Proof, conversations, duels, energy, euros, probes, scores};
 use crate::ledger::Evidence as Kind;
 use crate::report::evidence::Evidence;
@@ -8,7 +8,12 @@ use crate::report::evidence::Evidence;
 impl Comparison {
     /// Everything that the evidence says. The same evidence gives the same comparison, to the last digit.
     pub fn of(evidence: &Evidence) -> Self {
+        Self::with(evidence, DRAWS)
+    }
+
+    pub(super) fn with(evidence: &Evidence, draws: u32) -> Self {
         let claims = may_claim(evidence);
+        let method = Method { claims, draws };
         let drawn_by_block = !evidence.blocks.cells.is_empty();
         let mut comparison = Self {
             from: evidence.from.clone(),
@@ -20,10 +25,10 @@ impl Comparison {
             claims,
             margin: MARGIN,
             models: models(evidence),
-            probes: probes::section(evidence, claims),
-            conversations: conversations::section(evidence, &evidence.conversations, Kind::Conversation, claims),
-            blocks: drawn_by_block.then(|| conversations::section(evidence, &evidence.blocks, Kind::Block, claims)),
-            duels: duels::section(evidence, claims),
+            probes: probes::section(evidence, method),
+            conversations: conversations::section(evidence, &evidence.conversations, Kind::Conversation, method),
+            blocks: drawn_by_block.then(|| conversations::section(evidence, &evidence.blocks, Kind::Block, method)),
+            duels: duels::section(evidence, method),
             euros: euros::section(evidence),
             energy: energy::section(evidence),
             changes: evidence.changes.clone(),

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::measure::{Counts, DRAWS, Sample, Times, measure};
+use super::measure::{Counts, Method, Sample, Times, measure};
 use super::{ConversationSection, Metric, Slice};
 use crate::ledger::Evidence as Kind;
-use crate::report::evidence::{Drawn, Evidence, GroupMass, StratumCell};
+use crate::report::evidence::{Drawn, DrawnModel, Evidence, GroupMass, StratumCell};
 
 /// The metrics named in advance: what residents met themselves.
 const PRIMARY: [Metric; 1] = [Metric::Answered];
@@ -14,7 +14,7 @@ const FEWEST_GROUPS: u8 = 8;
 const MICROS_PER_MILLI: f64 = 1_000.0;
 
 /// The section of one kind of draw.
-pub(super) fn section(evidence: &Evidence, drawn: &Drawn, kind: Kind, claims: bool) -> ConversationSection {
+pub(super) fn section(evidence: &Evidence, drawn: &Drawn, kind: Kind, method: Method) -> ConversationSection {
     let mut section = ConversationSection {
         drawn_for: kind.as_str().to_owned(),
         groups: drawn.folds.into(),
@@ -26,15 +26,14 @@ pub(super) fn section(evidence: &Evidence, drawn: &Drawn, kind: Kind, claims: bo
         chosen: if kind == Kind::Conversation { chosen(evidence) } else { Vec::new() },
         ..ConversationSection::default()
     };
-    let samples: Vec<Sample> =
-        drawn.models.iter().map(|model| sample(model, drawn.folds.max(1), evidence.limit_seconds)).collect();
+    let samples: Vec<Sample> = drawn.models.iter().map(|model| sample(model, evidence.limit_seconds)).collect();
     if samples.is_empty() {
         return section;
     }
-    let (models, effects) = measure(&samples, DRAWS);
+    let (models, effects) = measure(&samples, method.draws);
     section.models = models;
     if section.refused.is_none() {
-        section.claims = effects.into_iter().map(|effect| effect.claim(&PRIMARY, None, claims)).collect();
+        section.claims = effects.into_iter().map(|effect| effect.claim(&PRIMARY, None, method)).collect();
     }
     section
 }
@@ -57,29 +56,35 @@ fn refusal(drawn: &Drawn) -> Option<&'static str> {
     (drawn.folds < FEWEST_GROUPS).then_some("too_few_people")
 }
 
-fn sample(model: &crate::report::evidence::DrawnModel, folds: u8, limit_seconds: u64) -> Sample {
-    let by_number: BTreeMap<u8, &GroupMass> = model.groups.iter().map(|group| (group.group, group)).collect();
-    let groups: Vec<GroupMass> =
-        (0..folds).map(|number| by_number.get(&number).map(|group| (*group).clone()).unwrap_or_default()).collect();
-    let times = |of: fn(&GroupMass) -> (&Vec<(u64, u64)>, u64)| {
-        let clusters: Vec<_> = groups.iter().map(|group| (of(group).0.clone(), of(group).1)).collect();
+fn sample(model: &DrawnModel, limit_seconds: u64) -> Sample {
+    let times = |values: &[u64], of: fn(&GroupMass) -> (&Vec<i64>, i64)| {
+        let clusters: Vec<_> = model
+            .groups
+            .iter()
+            .map(|group| {
+                let (weights, never) = of(group);
+                (values.iter().copied().zip(weights.iter().copied()).collect(), never)
+            })
+            .collect();
         Times::new(&clusters, limit_seconds)
     };
+    let groups = model.groups.len();
     Sample {
         model: model.model.clone(),
         n: model.questions,
-        first_text: times(|group| (&group.first_text, group.without_text)),
-        duration: times(|group| (&group.duration, group.without_end)),
-        counts: groups.iter().map(counts).collect(),
+        first_text: times(&model.first_text, |group| (&group.first_text, group.without_text)),
+        duration: times(&model.duration, |group| (&group.duration, group.without_end)),
+        counts: model.groups.iter().map(|group| counts(group, groups)).collect(),
     }
 }
 
-fn counts(group: &GroupMass) -> Counts {
+/// The questions of all groups together are one, in equal parts.
+fn counts(group: &GroupMass, groups: usize) -> Counts {
     Counts {
-        questions: real(group.questions),
-        answered: real(group.answered),
-        prompt: real(group.prompt),
-        costed: real(group.costed),
+        questions: 1.0 / real(u64::try_from(groups).unwrap_or(u64::MAX)),
+        answered: group.answered,
+        prompt: group.prompt,
+        costed: group.costed,
         cost: group.cost,
         chars: group.chars,
         ..Counts::default()

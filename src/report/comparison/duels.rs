@@ -1,25 +1,21 @@
 //! Blind duels: who was preferred, with ties apart, and what else the votes may have followed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::measure::{DRAWS, SEED, verdict};
+use super::measure::{Method, SEED, verdict};
 use super::{Claim, DuelPair, DuelSection, Figure, Metric, Rank};
-use crate::report::evidence::{DuelCell, Evidence};
+use crate::report::evidence::{DuelCell, DuelGroup, Evidence, VoteSums};
 use crate::report::statistics::{Level, Match, Outcome, Resampling, Votes, bradley_terry, preference_share, wilson};
 
 /// Models from which on a ranking says more than pairs.
 const FEWEST_RANKED: usize = 3;
 
-pub(super) fn section(evidence: &Evidence, claims: bool) -> DuelSection {
+pub(super) fn section(evidence: &Evidence, method: Method) -> DuelSection {
     let duels = &evidence.duels;
     if duels.cells.is_empty() {
         return DuelSection { refused: Some("none".to_owned()), ..DuelSection::default() };
     }
-    let mut pairs: BTreeMap<(&str, &str), Vec<&DuelCell>> = BTreeMap::new();
-    for cell in &duels.cells {
-        pairs.entry((&cell.first, &cell.second)).or_default().push(cell);
-    }
-    let pairs: Vec<DuelPair> = pairs.into_iter().map(|((first, second), cells)| pair(first, second, &cells)).collect();
+    let pairs: Vec<DuelPair> = duels.cells.iter().map(pair).collect();
     let claim = |pair: &DuelPair| Claim {
         first: pair.first.clone(),
         second: pair.second.clone(),
@@ -29,50 +25,53 @@ pub(super) fn section(evidence: &Evidence, claims: bool) -> DuelSection {
         is_ratio: false,
         effect: pair.share,
         p_value: None,
-        verdict: verdict(Metric::Preference, false, &pair.share, claims),
+        verdict: verdict(Metric::Preference, false, &pair.share, method.claims),
     };
     DuelSection {
         votes: Some(pairs.iter().map(|pair| pair.first_wins + pair.second_wins + pair.ties).sum()),
         people: Some(duels.people.into()),
         claims: pairs.iter().map(claim).collect(),
-        ranking: ranking(&duels.cells),
+        ranking: ranking(&duels.groups, method.draws),
         qualifiers: qualifiers(evidence),
         pairs,
         refused: None,
     }
 }
 
-fn pair(first: &str, second: &str, cells: &[&DuelCell]) -> DuelPair {
-    let sum = |of: fn(&DuelCell) -> u64| cells.iter().map(|cell| of(cell)).sum::<u64>();
-    let (first_wins, second_wins, ties) = (sum(|c| c.votes[0]), sum(|c| c.votes[1]), sum(|c| c.votes[2]));
-    let by_length = (sum(|c| c.by_length[0]), sum(|c| c.by_length[1]));
+fn pair(cell: &DuelCell) -> DuelPair {
+    let votes = cell.votes;
+    let nothing = Figure { value: None, low: None, high: None, n: 0 };
     DuelPair {
-        first: first.to_owned(),
-        second: second.to_owned(),
-        first_wins,
-        second_wins,
-        ties,
-        share: share(cells.iter().map(|cell| cell.votes)),
-        left_share: ratio(sum(|c| c.left), first_wins + second_wins),
-        longer_share: ratio(by_length.0, by_length.0 + by_length.1),
-        share_at_like_length: share(cells.iter().map(|cell| cell.like_length)),
+        first: cell.first.clone(),
+        second: cell.second.clone(),
+        first_wins: votes.first,
+        second_wins: votes.second,
+        ties: votes.ties,
+        share: share(&votes),
+        left_share: ratio(cell.left, votes.first + votes.second),
+        longer_share: ratio(cell.by_length[0], cell.by_length[0] + cell.by_length[1]),
+        share_at_like_length: cell.like_length.as_ref().map_or(nothing, share),
     }
 }
 
-/// Share of decisive votes for the first. Where groups would have been too small there is one, and votes count as if each
-/// were somebody's only one.
-fn share(cells: impl Iterator<Item = [u64; 3]>) -> Figure {
-    let votes: Vec<Votes> = cells.map(|[first, second, ties]| Votes { first, second, ties }).collect();
-    let (wins, losses): (u64, u64) = votes.iter().fold((0, 0), |sum, v| (sum.0 + v.first, sum.1 + v.second));
-    let n = wins + losses;
-    let interval = match preference_share(&votes, Level::NINETY_FIVE).share {
-        Some(estimate) => Some(estimate.interval()),
-        None => wilson(real(wins), real(n), Level::NINETY_FIVE),
+/// Share of decisive votes for the first. Its interval is Wilson's, with as many independent votes as the spread between
+/// people is worth (design effect; Kish, "Survey Sampling", 8.2), and never more than there are.
+fn share(votes: &VoteSums) -> Figure {
+    let n = votes.first + votes.second;
+    let Some(value) = ratio(votes.first, n) else {
+        return Figure { value: None, low: None, high: None, n };
     };
-    Figure { value: ratio(wins, n), low: interval.map(|i| i.low), high: interval.map(|i| i.high), n }
+    let squares = value.mul_add(value * real(votes.xx), real(votes.yy)) - 2.0 * value * real(votes.xy);
+    let people = real(votes.people);
+    // Two people or more say something about the spread between them.
+    let variance = if people > 1.0 { squares.max(0.0) / (real(n) * real(n)) * people / (people - 1.0) } else { 0.0 };
+    let by_spread = if variance > 0.0 { value * (1.0 - value) / variance } else { people };
+    let independent = by_spread.min(real(n));
+    let interval = wilson(value * independent, independent, Level::NINETY_FIVE).filter(|_| people > 1.0);
+    Figure { value: Some(value), low: interval.map(|i| i.low), high: interval.map(|i| i.high), n }
 }
 
-fn ranking(cells: &[DuelCell]) -> Vec<Rank> {
+fn ranking(cells: &[DuelGroup], draws: u32) -> Vec<Rank> {
     let models: BTreeSet<&str> = cells.iter().flat_map(|cell| [cell.first.as_str(), &cell.second]).collect();
     let models: Vec<&str> = models.into_iter().collect();
     if models.len() < FEWEST_RANKED {
@@ -89,7 +88,7 @@ fn ranking(cells: &[DuelCell]) -> Vec<Rank> {
             matches.extend((0..votes).map(|_| Match { participant, first, second, outcome }));
         }
     }
-    let resampling = Resampling { clusters: groups.len(), draws: DRAWS, seed: SEED, level: Level::NINETY_FIVE };
+    let resampling = Resampling { clusters: groups.len(), draws, seed: SEED, level: Level::NINETY_FIVE };
     let Ok(found) = bradley_terry(models.len(), &matches, &resampling) else { return Vec::new() };
     let worst = count(models.len());
     let mut ranks: Vec<Rank> = models

@@ -5,10 +5,19 @@
 
 use super::{Claim, Figure, Metric, ModelFigures, Verdict};
 use crate::report::statistics::ratio::Sums;
-use crate::report::statistics::{Level, Resampled, Resampling, clustered_share, ratio_difference, sample_size};
+use crate::report::statistics::{Level, Resampled, Resampling, ratio_difference, sample_size, wilson};
 
-/// Draws behind every interval.
+/// Draws behind every published interval.
 pub(super) const DRAWS: u32 = 2_000;
+/// How a comparison is made, beside its evidence.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Method {
+    /// Whether differences may be claimed.
+    pub(super) claims: bool,
+    /// Draws behind every interval.
+    pub(super) draws: u32,
+}
+
 /// Seed of every drawing: the day on which this method was fixed.
 pub(super) const SEED: u64 = 20_261_129;
 /// A ratio within this much of 1 does not matter to a resident or a budget.
@@ -23,16 +32,16 @@ const CHARS: f64 = 1_000.0;
 #[derive(Debug, Default)]
 pub(super) struct Times {
     values: Vec<u64>,
-    cells: Vec<Vec<(usize, u64)>>,
-    beyond: Vec<u64>,
+    cells: Vec<Vec<(usize, i64)>>,
+    beyond: Vec<i64>,
 }
 
 impl Times {
     /// Of the values (microseconds) with their weights in each cluster, and the weight that never came; what is above the
     /// limit came too late.
-    pub(super) fn new(clusters: &[(Vec<(u64, u64)>, u64)], limit_seconds: u64) -> Self {
+    pub(super) fn new(clusters: &[(Vec<(u64, i64)>, i64)], limit_seconds: u64) -> Self {
         let limit = limit_seconds.saturating_mul(MICROS_PER_SECOND);
-        let within = |(value, _): &&(u64, u64)| *value <= limit;
+        let within = |(value, _): &&(u64, i64)| *value <= limit;
         let mut values: Vec<u64> =
             clusters.iter().flat_map(|(times, _)| times.iter().filter(within).map(|(value, _)| *value)).collect();
         values.sort_unstable();
@@ -46,7 +55,7 @@ impl Times {
             .iter()
             .map(|(times, never)| {
                 let late = times.iter().filter(|(value, _)| *value > limit).map(|(_, weight)| *weight);
-                never + late.sum::<u64>()
+                never + late.sum::<i64>()
             })
             .collect();
         Self { values, cells, beyond }
@@ -54,28 +63,31 @@ impl Times {
 
     /// The quantiles in milliseconds when each cluster counts so many times. `None` lies beyond the limit.
     fn quantiles(&self, counts: &[u32], wanted: [f64; 2]) -> [Option<f64>; 2] {
-        let mut weights = vec![0u128; self.values.len()];
-        let mut beyond = 0u128;
+        let mut weights = vec![0i64; self.values.len()];
+        let mut beyond = 0i64;
         for ((cells, late), count) in self.cells.iter().zip(&self.beyond).zip(counts) {
             if *count > 0 {
-                let count = u128::from(*count);
-                cells.iter().for_each(|(place, weight)| weights[*place] += count * u128::from(*weight));
-                beyond += count * u128::from(*late);
+                let count = i64::from(*count);
+                cells.iter().for_each(|(place, weight)| weights[*place] += count * weight);
+                beyond += count * late;
             }
         }
-        let total = weights.iter().sum::<u128>() + beyond;
+        let total = weights.iter().sum::<i64>() + beyond;
         wanted.map(|q| {
-            // Ranks of so large weights need no more than the 52 bits of a float.
             let target = q * real(total);
-            let mut reached = 0u128;
+            let mut reached = 0i64;
             let found = weights.iter().position(|weight| {
                 reached += weight;
-                *weight > 0 && real(reached) >= target
+                // A hair of rounding must not lift an exact half over the next value.
+                *weight > 0 && real(reached) >= target - HAIR * real(total)
             });
-            found.filter(|_| total > 0).map(|place| real(self.values[place].into()) / MICROS_PER_MILLI)
+            found.filter(|_| total > 0).map(|place| micros(self.values[place]) / MICROS_PER_MILLI)
         })
     }
 }
+
+/// Share of the whole that integer weights may lack by rounding.
+const HAIR: f64 = 1e-6;
 
 /// Sums of one cluster, weighted like its times.
 #[derive(Clone, Copy, Debug, Default)]
@@ -215,24 +227,29 @@ const SHARES: [(Metric, Sum, Sum); 3] = [
     (Metric::Checks, |c| c.passed, |c| c.checked),
 ];
 
-/// A share with an interval that is never without width, however many of few succeeded. Weights are brought back to
-/// observations, so that the interval knows how many there are.
+/// A share with an interval that is never without width, however many of few succeeded: Wilson's, with as many independent
+/// questions as the spread between the clusters is worth, and never more than there were.
 fn share(sample: &Sample, top: Sum, below: Sum) -> Figure {
-    let whole: f64 = sample.counts.iter().map(|counts| counts.questions).sum();
-    let scale = if whole > 0.0 { real(sample.n.into()) / whole } else { 0.0 };
-    let scaled = |of: Sum| -> Vec<f64> { sample.counts.iter().map(|counts| of(counts) * scale).collect() };
-    let (tops, belows) = (scaled(top), scaled(below));
-    // Rounding may put a weight a hair above its whole.
-    let tops: Vec<f64> = tops.iter().zip(&belows).map(|(top, below)| top.min(*below)).collect();
-    let total: f64 = belows.iter().sum();
-    let value = (total > 0.0).then(|| tops.iter().sum::<f64>() / total);
-    let interval = clustered_share(&tops, &belows, Level::NINETY_FIVE).filter(|_| tops.len() > 1);
-    Figure {
-        value,
-        low: interval.map(|estimate| estimate.low),
-        high: interval.map(|estimate| estimate.high),
-        n: sample.n,
+    let sum = |of: Sum| sample.counts.iter().map(of).sum::<f64>();
+    let (tops, belows) = (sum(top), sum(below));
+    if belows <= 0.0 {
+        return Figure { n: sample.n, ..NOTHING };
     }
+    let value = (tops / belows).clamp(0.0, 1.0);
+    let clusters = f64::from(u32::try_from(sample.counts.len()).unwrap_or(u32::MAX));
+    if clusters < 2.0 {
+        return Figure { value: Some(value), n: sample.n, ..NOTHING };
+    }
+    // Linearised, as in Cochran, "Sampling Techniques", 6.3; the number of independent ones as in Dean & Pagano,
+    // "Evaluating confidence interval methods for binomial proportions in clustered surveys" (2015).
+    let residuals = sample.counts.iter().map(|counts| (top(counts) - value * below(counts)) / belows);
+    let variance = residuals.map(|residual| residual * residual).sum::<f64>() * clusters / (clusters - 1.0);
+    let whole = sum(|counts| counts.questions);
+    let observed = micros(sample.n) * (belows / whole).min(1.0);
+    let independent = if variance > 0.0 { (value * (1.0 - value) / variance).min(observed) } else { observed };
+    let interval = wilson(value * independent, independent, Level::NINETY_FIVE);
+    let (low, high) = (interval.map(|interval| interval.low), interval.map(|interval| interval.high));
+    Figure { value: Some(value), low, high, n: sample.n }
 }
 
 fn difference(first: &Sample, second: &Sample, top: Sum, below: Sum) -> Option<Figure> {
@@ -269,11 +286,11 @@ impl Effect {
         Self { first, second, metric, is_ratio, figure, p_value: None }
     }
 
-    /// What may be said of it. `claims` is whether anything may.
-    pub(super) fn claim(self, primary: &[Metric], length: Option<&str>, claims: bool) -> Claim {
+    /// What may be said of it.
+    pub(super) fn claim(self, primary: &[Metric], length: Option<&str>, method: Method) -> Claim {
         Claim {
             primary: length.is_none() && primary.contains(&self.metric),
-            verdict: verdict(self.metric, self.is_ratio, &self.figure, claims),
+            verdict: verdict(self.metric, self.is_ratio, &self.figure, method.claims),
             first: self.first,
             second: self.second,
             metric: self.metric,
@@ -313,7 +330,12 @@ pub(super) fn verdict(metric: Metric, is_ratio: bool, figure: &Figure, claims: b
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "weights and counts; only ratios are made of them")]
-fn real(count: u128) -> f64 {
+#[expect(clippy::cast_precision_loss, reason = "weights below 2^53; only ratios are made of them")]
+fn real(weight: i64) -> f64 {
+    weight as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "times and counts below 2^53")]
+fn micros(count: u64) -> f64 {
     count as f64
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::measure::{Counts, DRAWS, Effect, SEED, Sample, Times, figure, measure};
+use super::measure::{Counts, Effect, Method, SEED, Sample, Times, figure, measure};
 use super::{Figure, Metric, ProbeSection, Slice};
 use crate::ledger::{LengthClass, Outcome, PROMPT_END_MICROS, PROMPT_TEXT_MICROS};
 use crate::report::evidence::{Evidence, ProbeRow};
@@ -26,7 +26,7 @@ const MICROS_PER_SECOND: f64 = 1_000_000.0;
 type Asked<'a> = Vec<&'a ProbeRow>;
 
 /// The section of probes.
-pub(super) fn section(evidence: &Evidence, claims: bool) -> ProbeSection {
+pub(super) fn section(evidence: &Evidence, method: Method) -> ProbeSection {
     let mut section = ProbeSection {
         questions: count(evidence.probes.iter().map(|row| &row.question).collect::<BTreeSet<_>>().len()),
         basket: evidence.baskets.first().cloned().filter(|_| evidence.baskets.len() == 1),
@@ -49,19 +49,18 @@ pub(super) fn section(evidence: &Evidence, claims: bool) -> ProbeSection {
     (section.rounds, section.rounds_left_out) = (count(rounds.len()), left_out);
     let limit = evidence.limit_seconds;
     let samples = samples(&rounds, &models, None, limit);
-    let (figures, effects) = measure(&samples, DRAWS);
+    let (figures, effects) = measure(&samples, method.draws);
     section.models = figures;
     section.slices = LENGTHS.iter().flat_map(|length| slices(&rounds, &models, *length, limit)).collect();
     if rounds.len() < FEWEST_ROUNDS {
         section.refused = Some("too_few_rounds".to_owned());
         return section;
     }
-    let effects = effects.into_iter().map(|effect| paired(effect, &rounds, &models, None, limit));
-    section.claims = effects.map(|effect| effect.claim(&PRIMARY, None, claims)).collect();
+    let all = Paired { rounds: &rounds, models: &models, length: None, limit, draws: method.draws };
+    section.claims = effects.into_iter().map(|effect| all.of(effect).claim(&PRIMARY, None, method)).collect();
     for length in LENGTHS {
-        for effect in by_length(&rounds, &models, length, limit) {
-            section.claims.push(effect.claim(&PRIMARY, Some(length.as_str()), claims));
-        }
+        let within = Paired { length: Some(length), ..all };
+        section.claims.extend(within.effects().map(|effect| effect.claim(&PRIMARY, Some(length.as_str()), method)));
     }
     section
 }
@@ -117,8 +116,8 @@ fn samples(rounds: &[Vec<Asked<'_>>], models: &[String], length: Option<LengthCl
             let clusters: Vec<_> = clusters
                 .iter()
                 .map(|rows| {
-                    let seen: Vec<(u64, u64)> = rows.iter().filter_map(|row| Some((time(row, of)?, 1))).collect();
-                    let never = count(rows.len() - seen.len());
+                    let seen: Vec<(u64, i64)> = rows.iter().filter_map(|row| Some((time(row, of)?, 1))).collect();
+                    let never = i64::try_from(rows.len() - seen.len()).unwrap_or(i64::MAX);
                     (seen, never)
                 })
                 .collect();
@@ -178,59 +177,71 @@ fn slices(rounds: &[Vec<Asked<'_>>], models: &[String], length: LengthClass, lim
     figures.into_iter().filter(|figures| figures.questions > 0).map(slice).collect()
 }
 
-/// Two metrics of every pair within one length class: exploratory.
-fn by_length(rounds: &[Vec<Asked<'_>>], models: &[String], length: LengthClass, limit: u64) -> Vec<Effect> {
-    let (_, effects) = measure(&samples(rounds, models, Some(length), limit), DRAWS);
-    let wanted = effects.into_iter().filter(|effect| matches!(effect.metric, Metric::FirstText | Metric::Cost));
-    let with_some = wanted.filter(|effect| effect.figure.n > 0);
-    with_some.map(|effect| paired(effect, rounds, models, Some(length), limit)).collect()
-}
-
-/// In the place of a ratio of medians: the Hodges–Lehmann estimate of the ratio between the two answers to one question.
-/// Within a round over its questions, then over the rounds; with the sign-flip test over the rounds.
-fn paired(
-    mut effect: Effect,
-    rounds: &[Vec<Asked<'_>>],
-    models: &[String],
+/// Questions that are compared with themselves.
+#[derive(Clone, Copy)]
+struct Paired<'a> {
+    rounds: &'a [Vec<Asked<'a>>],
+    models: &'a [String],
     length: Option<LengthClass>,
     limit: u64,
-) -> Effect {
-    let of: fn(&ProbeRow) -> Option<f64> = match effect.metric {
-        Metric::FirstText => |row| time(row, |row| row.first_text_micros).map(real),
-        Metric::Duration => |row| time(row, |row| row.duration_micros).map(real),
-        Metric::Cost => |row| row.cost_euro_nanos.filter(|cost| *cost > 0).map(euros),
-        _ => return effect,
-    };
-    let place = |name: &str| models.iter().position(|model| model == name);
-    let (Some(first), Some(second)) = (place(&effect.first), place(&effect.second)) else { return effect };
-    let is_time = effect.metric != Metric::Cost;
-    // What never came is as long as the limit, on both sides; a cost that is not known says nothing.
-    let longest = real(limit) * MICROS_PER_SECOND;
-    let value = |row: &ProbeRow| if is_time { Some(of(row).unwrap_or(longest).min(longest)) } else { of(row) };
-    let mut n = 0;
-    let blocks: Vec<f64> = rounds
-        .iter()
-        .filter_map(|round| {
-            let asked = round.iter().filter(|asked| length.is_none_or(|length| asked[first].length == length));
-            let logs: Vec<f64> = asked
-                .filter_map(|asked| {
-                    let (first, second) = (value(asked[first])?, value(asked[second])?);
-                    (first > 0.0 && second > 0.0).then(|| libm::log(first / second))
-                })
-                .collect();
+    draws: u32,
+}
+
+impl Paired<'_> {
+    /// Two metrics of every pair: exploratory within one length class.
+    fn effects(self) -> impl Iterator<Item = Effect> {
+        let (_, effects) = measure(&samples(self.rounds, self.models, self.length, self.limit), self.draws);
+        let wanted = effects.into_iter().filter(|effect| matches!(effect.metric, Metric::FirstText | Metric::Cost));
+        wanted.filter(|effect| effect.figure.n > 0).map(move |effect| self.of(effect))
+    }
+
+    /// In the place of a ratio of medians: the Hodges–Lehmann estimate of the ratio between the two answers to one
+    /// question. Within a round over its questions, then over the rounds; with the sign-flip test over the rounds.
+    fn of(self, mut effect: Effect) -> Effect {
+        let Some((blocks, n)) = self.blocks(&effect) else { return effect };
+        effect.p_value = sign_flip_test(&blocks, self.draws, SEED).map(|test| test.p);
+        if effect.metric != Metric::Cost {
+            let singles: Vec<[f64; 1]> = blocks.iter().map(|block| [*block]).collect();
+            let resampling =
+                Resampling { clusters: singles.len(), draws: self.draws, seed: SEED, level: Level::NINETY_FIVE };
+            let logs = figure(&hodges_lehmann_interval(&singles, &resampling), n);
+            let exp = |log: Option<f64>| log.map(libm::exp);
+            effect.figure = Figure { value: exp(logs.value), low: exp(logs.low), high: exp(logs.high), n };
+        }
+        effect
+    }
+
+    /// The logarithm of the ratio in each round, and the questions behind them; `None` for what is no ratio of values.
+    fn blocks(self, effect: &Effect) -> Option<(Vec<f64>, u64)> {
+        let of: fn(&ProbeRow) -> Option<f64> = match effect.metric {
+            Metric::FirstText => |row| time(row, |row| row.first_text_micros).map(real),
+            Metric::Duration => |row| time(row, |row| row.duration_micros).map(real),
+            Metric::Cost => |row| row.cost_euro_nanos.filter(|cost| *cost > 0).map(euros),
+            _ => return None,
+        };
+        let place = |name: &str| self.models.iter().position(|model| model == name);
+        let (first, second) = (place(&effect.first)?, place(&effect.second)?);
+        let is_time = effect.metric != Metric::Cost;
+        // What never came is as long as the limit, on both sides; a cost that is not known says nothing.
+        let longest = real(self.limit) * MICROS_PER_SECOND;
+        let value = |row: &ProbeRow| if is_time { Some(of(row).unwrap_or(longest).min(longest)) } else { of(row) };
+        let is_wanted = |asked: &&Asked<'_>| self.length.is_none_or(|length| asked[first].length == length);
+        let mut n = 0;
+        let logs = |round: &Vec<Asked<'_>>| -> Vec<f64> {
+            let ratio = |asked: &Asked<'_>| {
+                let (first, second) = (value(asked[first])?, value(asked[second])?);
+                (first > 0.0 && second > 0.0).then(|| libm::log(first / second))
+            };
+            round.iter().filter(is_wanted).filter_map(ratio).collect()
+        };
+        let blocks = self.rounds.iter().filter_map(|round| {
+            let logs = logs(round);
             n += count(logs.len());
             hodges_lehmann(&logs)
-        })
-        .collect();
-    effect.p_value = sign_flip_test(&blocks, DRAWS, SEED).map(|test| test.p);
-    if is_time {
-        let singles: Vec<[f64; 1]> = blocks.iter().map(|block| [*block]).collect();
-        let resampling = Resampling { clusters: singles.len(), draws: DRAWS, seed: SEED, level: Level::NINETY_FIVE };
-        let logs = figure(&hodges_lehmann_interval(&singles, &resampling), n);
-        let exp = |log: Option<f64>| log.map(libm::exp);
-        effect.figure = Figure { value: exp(logs.value), low: exp(logs.low), high: exp(logs.high), n };
+        });
+        let blocks: Vec<f64> = blocks.collect();
+        Some((blocks, n))
     }
-    effect
 }
 
 fn count(length: usize) -> u64 {

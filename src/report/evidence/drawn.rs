@@ -2,7 +2,7 @@
 //!
 //! Vendors that were drawn with the same probability still get different questions: one more long ones, one more at night.
 //! Every observation of a model in a stratum weighs `w_s / n_ps`, with the pooled share `w_s` of the stratum, so that all
-//! models are measured on the same mixture (direct standardisation; research on Simpson's paradox in the method page).
+//! models are measured on the same mixture (direct standardisation).
 //! A stratum in which a model has too few observations is left out for all; where it holds more than a twentieth of the
 //! questions there is no overlap, and that model is left out: nothing is extrapolated.
 
@@ -18,8 +18,8 @@ use crate::ledger::{GROUPS, Group, People, Spread, Stratum};
 const FEWEST_IN_STRATUM: u64 = 20;
 /// Share of the questions that a stratum may hold and still be left out.
 const MOST_LEFT_OUT: f64 = 0.05;
-/// Weights of a model add up to this.
-const WHOLE: f64 = 1e12;
+/// Weights of a model add up to this, as near as rounding allows.
+pub const WHOLE: i64 = 1_000_000_000;
 /// Numbers of groups that residents are counted in, most first; each divides [`GROUPS`].
 const FOLDS: [u8; 4] = [GROUPS, 32, 16, 8];
 
@@ -60,35 +60,41 @@ pub struct DrawnModel {
     pub model: String,
     /// Questions in the strata that are compared.
     pub questions: u64,
+    /// Times to the first visible text that were seen, in microseconds, smallest first.
+    pub first_text: Vec<u64>,
+    /// Times to the end.
+    pub duration: Vec<u64>,
     /// What each group of people counts for.
     pub groups: Vec<GroupMass>,
 }
 
-/// What a group of at least [`FEWEST_PEOPLE`] people counts for in a model's standardised figures.
+/// What a group of at least [`FEWEST_PEOPLE`] people counts for in a model's standardised figures: its equal part of the
+/// whole, and by how much its answers differ from what its strata would have let expect. The parts of all groups add up to
+/// the standardised figure; resampling them varies as resampling the people and standardising anew does, to first order
+/// (linearisation of the post-stratified estimator: Valliant, "Poststratification and conditional variance estimation",
+/// JASA 1993). A part may be below zero.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GroupMass {
     /// Number of the group.
     pub group: u8,
-    /// Weight of its questions; those of all groups of a model add up to 10¹².
-    pub questions: u64,
-    /// Of those, answered.
-    pub answered: u64,
-    /// Of those, prompt.
-    pub prompt: u64,
+    /// Answered; the questions of all groups together are 1.
+    pub answered: f64,
+    /// Prompt.
+    pub prompt: f64,
     /// Answers with a known cost.
-    pub costed: u64,
+    pub costed: f64,
     /// Their cost in nano-euros, weighted.
     pub cost: f64,
     /// Characters of the answers, weighted.
     pub chars: f64,
     /// Streamed and not answered.
-    pub without_text: u64,
+    pub without_text: i64,
     /// Not answered.
-    pub without_end: u64,
-    /// Times to the first visible text in microseconds, each with its weight.
-    pub first_text: Vec<(u64, u64)>,
-    /// Times to the end.
-    pub duration: Vec<(u64, u64)>,
+    pub without_end: i64,
+    /// Weight of each of the model's times to the first text, in their order.
+    pub first_text: Vec<i64>,
+    /// Weight of each of its times to the end.
+    pub duration: Vec<i64>,
 }
 
 /// Everything of one kind of draw.
@@ -245,60 +251,93 @@ fn folds(compared: &[(&String, &Strata)], weights: &BTreeMap<Stratum, f64>) -> O
 
 fn standardised(model: &str, strata: &Strata, weights: &BTreeMap<Stratum, f64>, folds: u8) -> DrawnModel {
     let mut questions = 0;
-    let mut masses: BTreeMap<u8, Mass> = BTreeMap::new();
+    let mut parts = vec![Part::default(); usize::from(folds)];
     for (stratum, weight) in weights {
         let Some(groups) = strata.get(stratum) else { continue };
-        let n = count_in(groups);
-        questions += n;
-        let each = WHOLE * weight / float(n);
+        let mut folded = vec![Group::default(); usize::from(folds)];
         for (number, group) in groups {
-            masses.entry(number % folds).or_default().add(group, each);
+            folded[usize::from(number % folds)].merge(group);
+        }
+        let mut all = Group::default();
+        folded.iter().for_each(|group| all.merge(group));
+        let n = f64::from(all.questions);
+        questions += u64::from(all.questions);
+        let whole = Part::of(&all);
+        for (part, group) in parts.iter_mut().zip(&folded) {
+            // w_s (1/G of the stratum + what the group gave + less what so many of its questions were expected to give).
+            let expected = f64::from(group.questions) / n;
+            part.add(&whole, weight * (1.0 / f64::from(folds) - expected) / n);
+            part.add(&Part::of(group), weight / n);
         }
     }
-    let groups = masses.into_iter().map(|(number, mass)| mass.finish(number)).collect();
-    DrawnModel { model: model.to_owned(), questions, groups }
+    let times = |of: fn(&Part) -> &BTreeMap<u64, f64>| -> Vec<u64> {
+        parts.iter().flat_map(|part| of(part).keys().copied()).collect::<BTreeSet<_>>().into_iter().collect()
+    };
+    let (first_text, duration) = (times(|part| &part.first_text), times(|part| &part.duration));
+    let groups = (0..folds).zip(&parts).map(|(number, part)| part.finish(number, &first_text, &duration));
+    DrawnModel { model: model.to_owned(), questions, groups: groups.collect(), first_text, duration }
 }
 
-/// A group's mass in the making.
-#[derive(Default)]
-struct Mass {
-    mass: GroupMass,
-    first_text: BTreeMap<u64, u64>,
-    duration: BTreeMap<u64, u64>,
+/// Sums of a group, in the making.
+#[derive(Clone, Default)]
+struct Part {
+    /// Answered, prompt, costed, cost, characters, without a text, without an end.
+    sums: [f64; 7],
+    first_text: BTreeMap<u64, f64>,
+    duration: BTreeMap<u64, f64>,
 }
 
-impl Mass {
-    fn add(&mut self, group: &Group, each: f64) {
-        let weigh = |count: u32| rounded(f64::from(count) * each);
-        let mass = &mut self.mass;
-        mass.questions += weigh(group.questions);
-        mass.answered += weigh(group.answered);
-        mass.prompt += weigh(group.prompt);
-        mass.costed += weigh(group.costed);
-        mass.without_text += weigh(group.without_text);
-        mass.without_end += weigh(group.questions - group.answered);
-        mass.cost += euros(group.cost_euro_nanos) * each;
-        mass.chars += float(group.output_chars) * each;
-        for (times, spread) in [(&mut self.first_text, &group.first_text), (&mut self.duration, &group.duration)] {
-            for (value, count) in spread.values() {
-                *times.entry(value).or_default() += weigh(count);
+impl Part {
+    fn of(group: &Group) -> Self {
+        let times = |spread: &Spread| spread.values().map(|(value, count)| (value, f64::from(count))).collect();
+        Self {
+            sums: [
+                f64::from(group.answered),
+                f64::from(group.prompt),
+                f64::from(group.costed),
+                euros(group.cost_euro_nanos),
+                float(group.output_chars),
+                f64::from(group.without_text),
+                f64::from(group.questions - group.answered),
+            ],
+            first_text: times(&group.first_text),
+            duration: times(&group.duration),
+        }
+    }
+
+    fn add(&mut self, other: &Self, weight: f64) {
+        self.sums.iter_mut().zip(other.sums).for_each(|(sum, part)| *sum += part * weight);
+        for (times, more) in [(&mut self.first_text, &other.first_text), (&mut self.duration, &other.duration)] {
+            for (value, count) in more {
+                *times.entry(*value).or_default() += count * weight;
             }
         }
     }
 
-    fn finish(self, group: u8) -> GroupMass {
+    fn finish(&self, group: u8, first_text: &[u64], duration: &[u64]) -> GroupMass {
+        let weights = |times: &BTreeMap<u64, f64>, all: &[u64]| -> Vec<i64> {
+            all.iter().map(|value| rounded(times.get(value).copied().unwrap_or(0.0))).collect()
+        };
+        let [answered, prompt, costed, cost, chars, without_text, without_end] = self.sums;
         GroupMass {
             group,
-            first_text: self.first_text.into_iter().collect(),
-            duration: self.duration.into_iter().collect(),
-            ..self.mass
+            answered,
+            prompt,
+            costed,
+            cost,
+            chars,
+            without_text: rounded(without_text),
+            without_end: rounded(without_end),
+            first_text: weights(&self.first_text, first_text),
+            duration: weights(&self.duration, duration),
         }
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "weights add up to 10^12")]
-fn rounded(weight: f64) -> u64 {
-    weight.round() as u64
+/// A part of one, in parts of [`WHOLE`].
+#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "parts add up to one")]
+fn rounded(weight: f64) -> i64 {
+    (weight * WHOLE as f64).round() as i64
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]

@@ -10,12 +10,8 @@ use providers::money::Currency;
 
 use super::drawn::Gathered;
 use super::suppress::hidden;
-use super::{
-    Buyer, DuelCell, Duels, Evidence, FEWEST_PEOPLE, FORMAT, Kind, ModelFacts, ProbeRow, UsageCell, UsageSums,
-};
-use crate::ledger::{
-    Change, Duel, DuelSide, GROUPS, Ledger, People, ReportData, Rollup, RollupKey, StoreError, Vote, group_of, person,
-};
+use super::{Buyer, Evidence, FEWEST_PEOPLE, FORMAT, Kind, ModelFacts, ProbeRow, UsageCell, UsageSums, duels};
+use crate::ledger::{Change, Ledger, People, ReportData, Rollup, RollupKey, StoreError};
 use crate::report::Period;
 
 /// What is known beside the ledger.
@@ -109,7 +105,7 @@ impl Evidence {
             blocks: blocks.finish(Kind::Block),
             probes: probes(data.probes),
             baskets,
-            duels: duels(&data.duels),
+            duels: duels::published(&data.duels),
             ledger_records: data.head.seq,
             ledger_hash: data_encoding::HEXLOWER.encode(&data.head.hash),
             terms_digest: facts.terms_digest.clone(),
@@ -152,7 +148,7 @@ impl Evidence {
 /// Who records the terms of a first start, which change nothing.
 const FOUND_AT_START: &str = "serve";
 
-fn label(provider: &str, model: &str) -> String {
+pub(super) fn label(provider: &str, model: &str) -> String {
     format!("{provider}/{model}")
 }
 
@@ -308,76 +304,4 @@ fn probes(probes: Vec<crate::ledger::Probe>) -> Vec<ProbeRow> {
         }
     });
     rows.collect()
-}
-
-/// Votes by pair and by the most groups of which each has enough people for each pair.
-fn duels(duels: &[Duel]) -> Duels {
-    let mut everybody = People::default();
-    duels.iter().for_each(|duel| everybody.merge(person(&duel.resident)));
-    if everybody.at_least() < FEWEST_PEOPLE {
-        return Duels::default();
-    }
-    let folded = |folds: u8| {
-        let mut cells: BTreeMap<(String, String, u8), (DuelCell, People)> = BTreeMap::new();
-        for duel in duels {
-            let pair = ordered(duel);
-            let group = group_of(&duel.resident, &duel.day) % folds;
-            let (cell, people) = cells.entry((pair.0, pair.1, group)).or_default();
-            people.merge(person(&duel.resident));
-            count(cell, duel);
-        }
-        cells
-    };
-    let enough = |folds: &u8| folded(*folds).values().all(|(_, people)| people.at_least() >= FEWEST_PEOPLE);
-    let folds = [GROUPS, 32, 16, 8].into_iter().find(enough).unwrap_or(1);
-    let cells = folded(folds).into_iter().filter(|(_, (_, people))| people.at_least() >= FEWEST_PEOPLE);
-    let cells = cells.map(|((first, second, group), (cell, _))| DuelCell { first, second, group, ..cell });
-    let mut result = Duels { people: everybody.at_least(), cells: cells.collect(), ..Duels::default() };
-    let mut said: BTreeMap<(String, _), (u64, People)> = BTreeMap::new();
-    for duel in duels {
-        for side in [&duel.left, &duel.right] {
-            let model = label(&side.provider, &side.model);
-            *result.shown.entry(model.clone()).or_default() += 1;
-            for qualifier in &side.qualifiers {
-                let (times, people) = said.entry((model.clone(), *qualifier)).or_default();
-                *times += 1;
-                people.merge(person(&duel.resident));
-            }
-        }
-    }
-    let enough = said.into_iter().filter(|(_, (_, people))| people.at_least() >= FEWEST_PEOPLE);
-    result.qualifiers = enough.map(|((model, qualifier), (times, _))| (model, qualifier, times)).collect();
-    result
-}
-
-fn ordered(duel: &Duel) -> (String, String) {
-    let (left, right) = (name(&duel.left), name(&duel.right));
-    if left <= right { (left, right) } else { (right, left) }
-}
-
-fn name(side: &DuelSide) -> String {
-    label(&side.provider, &side.model)
-}
-
-fn count(cell: &mut DuelCell, duel: &Duel) {
-    let left_is_first = name(&duel.left) <= name(&duel.right);
-    let (left, right) = (duel.left.style.chars, duel.right.style.chars);
-    let place = match duel.vote {
-        Vote::Tie => 2,
-        Vote::Left => usize::from(!left_is_first),
-        Vote::Right => usize::from(left_is_first),
-    };
-    cell.votes[place] += 1;
-    if left.abs_diff(right).saturating_mul(5) <= left.max(right) {
-        cell.like_length[place] += 1;
-    }
-    let longer_won = match duel.vote {
-        Vote::Tie => return,
-        Vote::Left => left > right,
-        Vote::Right => right > left,
-    };
-    cell.left += u64::from(duel.vote == Vote::Left);
-    if left != right {
-        cell.by_length[usize::from(!longer_won)] += 1;
-    }
 }

@@ -2,8 +2,8 @@
 //!
 //! It must not know what they are used for.
 //!
-//! `statrs` gives the distribution functions. Its quantiles carry errors of some 1e-6 in places, so one or two Newton
-//! steps on the distribution function follow. Results are rounded to 1e-12 because `statrs` may call the system's
+//! `statrs` gives the distribution functions. Its quantiles are far less precise in places, so a few Newton steps on
+//! the distribution function follow. Results are rounded to 1e-12 because `statrs` may call the system's
 //! mathematics, whose last bit differs from machine to machine.
 
 use statrs::distribution::{Binomial, Continuous, ContinuousCDF, DiscreteCDF, Normal, StudentsT};

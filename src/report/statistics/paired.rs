@@ -12,7 +12,7 @@ use super::number::{count, real};
 const ALL_PATTERNS: u64 = 1 << 16;
 
 /// Sums that may be listed, for each entry of the sample; listing costs about as much as counting then.
-const LISTED_PER_ENTRY: u64 = 4;
+const LISTED_PER_ENTRY: u64 = 1;
 
 /// Hodges–Lehmann estimate: the median of the averages of all pairs, each difference with itself included.
 ///
@@ -79,19 +79,21 @@ impl WalshSums {
         let pairs = n * (n + 1) / 2;
         let lower = self.select(pairs.div_ceil(2));
         let upper = if pairs % 2 == 0 { self.select_after(lower, pairs / 2 + 1) } else { lower };
-        Some(f64::midpoint(lower / 2.0, upper / 2.0))
+        // Adding zero turns −0 into +0.
+        Some(f64::midpoint(lower / 2.0, upper / 2.0) + 0.0)
     }
 
     /// The `rank`-th smallest sum.
     ///
-    /// Narrows a bracket until few sums are left in it, then lists and sorts those. Guesses alternate between a straight
-    /// line through the counts, fast on smooth data, and the middle of the bracket's floating-point numbers, which
-    /// ends after 64 halvings whatever the data.
+    /// Narrows a bracket until few sums are left in it, then lists and sorts those. Guesses alternate between a
+    /// straight line through the counts, fast on smooth data, and the middle of the bracket's floating-point numbers,
+    /// which ends after 64 halvings whatever the data.
     fn select(&self, rank: u64) -> f64 {
-        let double = |value: Option<&f64>| value.map_or(0, |&x| key(x + x));
+        let double = |value: Option<&f64>| value.map_or(0.0, |&x| x + x);
         let n = self.before.last().copied().unwrap_or(0);
-        let (mut low, mut up_to_low) = (double(self.values.first()) - 1, 0);
-        let (mut high, mut up_to_high) = (double(self.values.last()), n * (n + 1) / 2);
+        // `next_down` and not the key below: under the key of +0 lies −0, which is no smaller.
+        let (mut low, mut up_to_low) = (key(double(self.values.first()).next_down()), 0);
+        let (mut high, mut up_to_high) = (key(double(self.values.last())), n * (n + 1) / 2);
         let mut straight = true;
         while high - low > 1 && up_to_high - up_to_low > LISTED_PER_ENTRY * n {
             let middle = if straight {

@@ -44,7 +44,7 @@ pub fn rule_of_three(n: u64) -> Option<f64> {
 /// interval instead of Clopper and Pearson's.
 ///
 /// The degrees of freedom are one less than the effective number of clusters, `(Σn)²/Σn²` (Kish 1965, "Survey
-/// Sampling", section 11.7; for tests: Carter, Schnepel & Steigerwald 2017, Review of Economics and Statistics 99):
+/// Sampling"; for tests: Carter, Schnepel & Steigerwald 2017, Review of Economics and Statistics 99):
 /// where a few people cast most votes, those few carry the figure.
 ///
 /// Where all or no trials succeed, nothing can be learnt about the spread: each cluster then counts as one trial.

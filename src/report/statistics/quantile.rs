@@ -20,7 +20,7 @@ pub fn quantile(cells: &[(u64, u64)], beyond: u64, q: f64) -> Option<u64> {
     let mut reached: u128 = 0;
     cells.iter().find_map(|&(value, weight)| {
         reached += u128::from(weight);
-        (weight > 0 && reached >= target).then_some(value)
+        (reached >= target).then_some(value)
     })
 }
 

@@ -8,7 +8,8 @@
 //! log-likelihood for each squared parameter, always, so that there is one estimator for all draws. The size is that
 //! of the reference code of the arena (`lmarena/arena-rank`), which adds it to the Hessian of its intervals only and
 //! not to the fit. On ordinary data it moves a score by less than a thousandth of a point. Where it alone holds a
-//! score ([`Ranking::bounded`] is false) ranks can be shown, scores cannot.
+//! score ([`Ranking::bounded`] is false) ranks can be shown, scores cannot. Draws of that kind keep the ridge's score,
+//! so an end hundreds of points away says that the data hardly bound it.
 
 mod fit;
 
@@ -54,6 +55,18 @@ pub enum NotComparable {
         groups: u64,
     },
 }
+
+impl core::fmt::Display for NotComparable {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::TooFewModels => f.write_str("a rating needs two models at least"),
+            Self::InvalidMatch => f.write_str("a duel names an unknown model or participant, or one model twice"),
+            Self::NotConnected { groups } => write!(f, "the models form {groups} groups that never met"),
+        }
+    }
+}
+
+impl core::error::Error for NotComparable {}
 
 /// One model's place.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! Ratios of sums over clusters: a share, a mean, a cost per question; and the difference of two of them.
 //!
 //! It must not know what is summed. A ratio is linearised (delta method): `R = ΣY/ΣX` varies like the sum of the
-//! residuals `(Y_c − R·X_c)/ΣX` of its clusters. Sources: Cochran (1977), "Sampling Techniques", 3rd ed., section 6.3;
+//! residuals `(Y_c − R·X_c)/ΣX` of its clusters. Sources: Cochran (1977), "Sampling Techniques", 3rd ed., chapter 6;
 //! Deng, Knoblich & Lu (2018), "Applying the delta method in metric analytics", KDD.
 
 use super::distribution::student_quantile;
@@ -19,10 +19,12 @@ pub struct Sums<'a> {
 
 /// The ratio of two sums with an interval over clusters: Student's, with one degree of freedom less than clusters.
 ///
-/// In the unit of the numerator per unit of the denominator. Clusters whose numerator and denominator are zero are
-/// left out. `None` below two clusters, or when the denominators do not sum to a positive number. Where every cluster
-/// has the same ratio the interval has no width; for a share of zero or one use
-/// [`clustered_share`](super::clustered_share).
+/// In the unit of the numerator per unit of the denominator. Student's degrees assume clusters of similar size, such as
+/// rounds of probes or weeks; where a few of them hold most of the denominator the interval is too narrow. Clusters
+/// whose numerator and denominator are zero are left out.
+///
+/// `None` below two clusters, or when the denominators do not sum to a positive number. Where every cluster has the
+/// same ratio the interval has no width; for a share of zero or one use [`clustered_share`](super::clustered_share).
 #[must_use]
 pub fn ratio_interval(sums: Sums<'_>, level: Level) -> Option<Estimate> {
     let (ratio, residuals) = linearised(sums)?;

@@ -9,7 +9,7 @@ use super::number::ceiling;
 /// Observations for any two-sided distribution-free interval of quantile `q`.
 ///
 /// Between the smallest and the largest observation: each tail may miss with half of what the level leaves, and the
-/// worse tail is `max(q, 1−q)^n ≤ (1−level)/2`. Source: David & Nagaraja (2003), "Order Statistics", section 7.1.
+/// worse tail is `max(q, 1−q)^n ≤ (1−level)/2`. Source: David & Nagaraja (2003), "Order Statistics", chapter 7.
 /// `None` unless `0 < q < 1`.
 #[must_use]
 pub fn for_quantile_interval(q: f64, level: Level) -> Option<u64> {
@@ -30,7 +30,7 @@ pub fn for_quantile_bound(q: f64, level: Level) -> Option<u64> {
 ///
 /// Each tail misses with at most half of what the level leaves: the largest `l` with `P(B < l) ≤ α/2` and the smallest
 /// `u` with `P(B ≥ u) ≤ α/2`, `B` binomial with `n` and `q`. Source: Conover (1999), "Practical Nonparametric
-/// Statistics", section 3.2. Dividing by `n` tells which quantiles the ends are. `None` when `n` is too small.
+/// Statistics", chapter 3. Dividing by `n` tells which quantiles the ends are. `None` when `n` is too small.
 #[must_use]
 pub fn quantile_ranks(n: u64, q: f64, level: Level) -> Option<(u64, u64)> {
     let q = within(q)?;
@@ -45,7 +45,10 @@ pub fn quantile_ranks(n: u64, q: f64, level: Level) -> Option<(u64, u64)> {
 /// Decisive votes to tell a preference `p` from an even one, with the given power.
 ///
 /// `((z_{α/2}·½ + z_β·√(p(1−p)))/(p−½))²`. Source: Fleiss, Levin & Paik (2003), "Statistical Methods for Rates and
-/// Proportions", section 2.5, one proportion. `None` unless `0 < p < 1` and `p ≠ ½`, or when the power is not within.
+/// Proportions", chapter 2, one proportion. The normal approximation: whole votes make the exact binomial test more
+/// careful, whose power at 783, 194 and 85 votes is 0.79, 0.76 and 0.74 for a planned 0.8.
+///
+/// `None` unless `0 < p < 1` and `p ≠ ½`, or when the power is not within.
 #[must_use]
 pub fn for_preference(p: f64, level: Level, power: f64) -> Option<u64> {
     let p = within(p).filter(|&p| (p - 0.5).abs() > f64::EPSILON)?;
@@ -58,7 +61,7 @@ pub fn for_preference(p: f64, level: Level, power: f64) -> Option<u64> {
 ///
 /// `2·(π/2)·σ²·(z_{α/2} + z_β)²/(ln ratio)²`: the median of `n` normal logarithms has variance `πσ²/(2n)`. `sigma` is
 /// the standard deviation of the natural logarithms. Sources: Chow, Shao & Wang (2008), "Sample Size Calculations in
-/// Clinical Research", section 3.2, two means; David & Nagaraja (2003), "Order Statistics", section 10.3, variance of
+/// Clinical Research", chapter 3, two means; David & Nagaraja (2003), "Order Statistics", chapter 10, variance of
 /// a median. Independent requests: with clusters, more are needed. `None` unless `ratio > 0`, `ratio ≠ 1`, `sigma > 0`
 /// and the power is within.
 #[must_use]

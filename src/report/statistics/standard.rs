@@ -20,10 +20,6 @@ pub struct Observation {
 }
 
 /// One vendor's observations, ready to be weighed again for each draw.
-///
-/// Each method takes the number of times each cluster counts, as [`Resampling`](super::Resampling) draws them, and
-/// follows its convention: `None` lies beyond every limit, `NaN` is undefined because a stratum with a share is empty.
-/// A mean costs one step per cluster and stratum, a quantile one per different value below it.
 #[derive(Clone, Debug)]
 pub struct StandardisedSample {
     /// Share of each stratum; they sum to one.
@@ -88,14 +84,61 @@ impl StandardisedSample {
         Some(Self { shares: shares.iter().map(|share| share / total).collect(), entries, cells })
     }
 
+    /// The sample as one draw weighs it: every figure of the draw shares these weights.
+    ///
+    /// Takes the number of times each cluster counts, as [`Resampling`](super::Resampling) draws them; all ones for the
+    /// sample itself.
+    #[must_use]
+    pub fn drawn(&self, multiplicities: &[u32]) -> Drawn<'_> {
+        Drawn { sample: self, weights: self.weights(multiplicities) }
+    }
+
+    /// Weight of one observation of each cell; `None` when a stratum with a share has none.
+    fn weights(&self, multiplicities: &[u32]) -> Option<Vec<f64>> {
+        let strata = self.shares.len();
+        let mut sizes = vec![0_u64; strata];
+        for (row, &times) in self.cells.chunks(strata).zip(multiplicities) {
+            for (size, cell) in sizes.iter_mut().zip(row) {
+                *size += cell.count * u64::from(times);
+            }
+        }
+        let weight = |(&share, &size): (&f64, &u64)| match size {
+            0 => (share <= 0.0).then_some(0.0),
+            size => Some(share / real(size)),
+        };
+        let of_stratum: Vec<f64> = self.shares.iter().zip(&sizes).map(weight).collect::<Option<_>>()?;
+        let mut weights = Vec::with_capacity(self.cells.len());
+        for &times in multiplicities.iter().take(self.cells.len() / strata) {
+            for weight in &of_stratum {
+                weights.push(weight * f64::from(times));
+            }
+        }
+        Some(weights)
+    }
+}
+
+/// A sample under the weights of one draw.
+///
+/// Figures follow the convention of [`Resampling::intervals`](super::Resampling::intervals): `None` lies beyond every
+/// limit, `NaN` is undefined because a stratum with a share is empty. A mean costs one step per cluster and stratum, a
+/// quantile one per different value below it.
+#[derive(Clone, Debug)]
+pub struct Drawn<'a> {
+    /// What was drawn from.
+    sample: &'a StandardisedSample,
+    /// Weight of one observation of each cell; absent when undefined.
+    weights: Option<Vec<f64>>,
+}
+
+impl Drawn<'_> {
     /// Smallest value at which the standardised distribution function reaches `q`.
     #[must_use]
-    pub fn quantile(&self, multiplicities: &[u32], q: f64) -> Option<f64> {
+    pub fn quantile(&self, q: f64) -> Option<f64> {
         // Weights are sums of fractions: a hair below the target is rounding.
         const HAIR: f64 = 1e-12;
-        let Some(weights) = self.weights(multiplicities) else { return Some(f64::NAN) };
+        let Some(weights) = &self.weights else { return Some(f64::NAN) };
         let mut reached = 0.0;
-        for entry in &self.entries {
+        for entry in &self.sample.entries {
             let Some(weight) = weights.get(entry.cell) else { continue };
             reached += weight * entry.count;
             if reached >= q - HAIR {
@@ -107,37 +150,23 @@ impl StandardisedSample {
 
     /// Standardised mean; `None` as soon as one observation lies beyond every limit, since it has no value to add.
     #[must_use]
-    pub fn mean(&self, multiplicities: &[u32]) -> Option<f64> {
-        let Some(weights) = self.weights(multiplicities) else { return Some(f64::NAN) };
-        let counted = || self.cells.iter().zip(&weights).filter(|&(_, &weight)| weight > 0.0);
-        let complete = counted().all(|(cell, _)| cell.beyond == 0);
-        complete.then(|| counted().map(|(cell, weight)| weight * cell.sum).sum())
+    pub fn mean(&self) -> Option<f64> {
+        let Some(weights) = &self.weights else { return Some(f64::NAN) };
+        let mut sum = 0.0;
+        for (cell, &weight) in self.sample.cells.iter().zip(weights).filter(|&(_, &weight)| weight > 0.0) {
+            if cell.beyond > 0 {
+                return None;
+            }
+            sum += weight * cell.sum;
+        }
+        Some(sum)
     }
 
     /// Standardised share of observations at or below `limit`; what lies beyond every limit counts as above it.
     #[must_use]
-    pub fn share_within(&self, multiplicities: &[u32], limit: u64) -> f64 {
-        let Some(weights) = self.weights(multiplicities) else { return f64::NAN };
-        let within = self.entries.iter().take_while(|entry| entry.value <= limit);
-        within.map(|entry| weights.get(entry.cell).copied().unwrap_or(0.0) * entry.count).sum()
-    }
-
-    /// Weight of one observation of each cell; `None` when a stratum with a share has none.
-    fn weights(&self, multiplicities: &[u32]) -> Option<Vec<f64>> {
-        let strata = self.shares.len();
-        let mut sizes = vec![0_u64; strata];
-        for (row, &times) in self.cells.chunks(strata).zip(multiplicities) {
-            sizes.iter_mut().zip(row).for_each(|(size, cell)| *size += cell.count * u64::from(times));
-        }
-        let weight = |(&share, &size): (&f64, &u64)| match size {
-            0 => (share <= 0.0).then_some(0.0),
-            size => Some(share / real(size)),
-        };
-        let of_stratum: Vec<f64> = self.shares.iter().zip(&sizes).map(weight).collect::<Option<_>>()?;
-        let mut weights = vec![0.0; self.cells.len()];
-        for (row, &times) in weights.chunks_mut(strata).zip(multiplicities) {
-            row.iter_mut().zip(&of_stratum).for_each(|(cell, weight)| *cell = weight * f64::from(times));
-        }
-        Some(weights)
+    pub fn share_within(&self, limit: u64) -> f64 {
+        let Some(weights) = &self.weights else { return f64::NAN };
+        let within = self.sample.entries.iter().take_while(|entry| entry.value <= limit);
+        within.filter_map(|entry| weights.get(entry.cell).map(|weight| weight * entry.count)).sum()
     }
 }

@@ -60,9 +60,9 @@ fn period(random: &mut Pcg64, persons: usize, ratio: f64) -> [StandardisedSample
 /// Difference of standardised medians and ratio of standardised means, second against first.
 fn figures(vendors: &[StandardisedSample; 2], plan: &Resampling) -> Vec<Resampled> {
     plan.intervals(2, |times, results| {
-        let [first, second] = vendors;
-        results[0] = Some(second.quantile(times, 0.5).unwrap() - first.quantile(times, 0.5).unwrap());
-        results[1] = Some(second.mean(times).unwrap() / first.mean(times).unwrap());
+        let [first, second] = [vendors[0].drawn(times), vendors[1].drawn(times)];
+        results[0] = Some(second.quantile(0.5).unwrap() - first.quantile(0.5).unwrap());
+        results[1] = Some(second.mean().unwrap() / first.mean().unwrap());
     })
 }
 
@@ -140,7 +140,7 @@ fn a_vendor_slower_by_20_percent_is_found_with_about_80_percent_power_at_the_pla
         let plan = Resampling { clusters: 2 * n, draws: 299, seed: u64::from(run), level: LEVEL };
         let log_ratio = plan.interval(|times| {
             let [first, second] = &vendors;
-            Some(libm::log(second.quantile(times, 0.5)? / first.quantile(times, 0.5)?))
+            Some(libm::log(second.drawn(times).quantile(0.5)? / first.drawn(times).quantile(0.5)?))
         });
         log_ratio.low.unwrap() > 0.0
     });
@@ -235,12 +235,26 @@ fn simpsons_trap_names_the_wrong_vendor_until_strata_are_weighed_alike() {
     let [x, y] = [x, y].map(|sample| StandardisedSample::new(&pooled, sample).unwrap());
     let close = |value: Option<f64>, expected: f64| (value.unwrap() - expected).abs() < 1e-6;
 
-    assert!(close(plain_x.mean(&[1]), 2_600.0) && close(plain_y.mean(&[1]), 5_440.0), "plain means favour X");
-    assert!(close(x.mean(&[1]), 4_400.0) && close(y.mean(&[1]), 3_880.0), "standardised means favour Y");
+    assert!(
+        close(plain_x.drawn(&[1]).mean(), 2_600.0) && close(plain_y.drawn(&[1]).mean(), 5_440.0),
+        "plain means favour X"
+    );
+    assert!(
+        close(x.drawn(&[1]).mean(), 4_400.0) && close(y.drawn(&[1]).mean(), 3_880.0),
+        "standardised means favour Y"
+    );
     for (q, plain, standardised) in
         [(0.5, [2_000.0, 7_000.0], [2_000.0, 1_800.0]), (0.9, [2_000.0, 7_000.0], [8_000.0, 7_000.0])]
     {
-        assert_eq!([plain_x.quantile(&[1], q), plain_y.quantile(&[1], q)], plain.map(Some), "plain quantile {q}");
-        assert_eq!([x.quantile(&[1], q), y.quantile(&[1], q)], standardised.map(Some), "standardised quantile {q}");
+        assert_eq!(
+            [plain_x.drawn(&[1]).quantile(q), plain_y.drawn(&[1]).quantile(q)],
+            plain.map(Some),
+            "plain quantile {q}"
+        );
+        assert_eq!(
+            [x.drawn(&[1]).quantile(q), y.drawn(&[1]).quantile(q)],
+            standardised.map(Some),
+            "standardised quantile {q}"
+        );
     }
 }
