@@ -2,6 +2,7 @@
 //!
 //! Listeners, clock and shutdown are arguments, so that tests bind port 0 and move time by hand.
 
+mod facts;
 mod reload;
 mod server;
 
@@ -26,6 +27,7 @@ use crate::pipeline::Pipeline;
 use crate::shutdown::Shutdown;
 use crate::terms::{CurrentTerms, Terms};
 
+pub use facts::Examiner;
 pub use reload::{Loader, Reloader};
 use server::serve;
 
@@ -135,8 +137,10 @@ impl App {
         }
         let pipeline = Pipeline::new(config, terms.clone(), secret, ledger.clone(), clock.clone(), shutdown.clone());
         let pipeline = Arc::new(pipeline);
+        let examiner = Examiner::new(config, ledger.clone(), terms.clone(), clock.clone());
         let state = AppState::from(Shared {
             pipeline,
+            examiner: Arc::new(examiner),
             directory: Directory::new(ledger.clone(), terms.clone()),
             ledger,
             calendar: config.calendar.clone(),

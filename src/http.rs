@@ -28,9 +28,11 @@ use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::identity::Directory;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, StoreError};
 use crate::pipeline::Pipeline;
 use crate::quota::Calendar;
+use crate::report::Period;
+use crate::report::evidence::Evidence;
 use crate::shutdown::Shutdown;
 
 pub use error::ApiError;
@@ -84,8 +86,19 @@ pub struct Shared {
     pub keep_alive: Duration,
     /// Longest time a whole call may take: failures count as longer in the report.
     pub total_limit: Duration,
+    /// Reads what comparisons are made from.
+    pub examiner: Arc<dyn Examine>,
     /// The mairie's token.
     pub mairie_token: Option<SecretString>,
+}
+
+/// Reads the evidence of a period under the terms in force.
+pub trait Examine: Send + Sync {
+    /// The evidence of `period`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the ledger cannot be read.
+    fn evidence(&self, period: &Period) -> Result<Evidence, StoreError>;
 }
 
 impl FromRef<AppState> for Directory {
@@ -128,6 +141,7 @@ fn api_routes(router: Router<AppState>, base: &str) -> Router<AppState> {
 pub fn mairie_router(state: AppState) -> Router {
     let router = Router::new()
         .route("/admin/v1/report", get(mairie::report))
+        .route("/admin/v1/comparison", get(mairie::comparison))
         .route("/admin/v1/stops", get(mairie::stops).post(mairie::set_stop))
         .route("/admin/v1/changes", get(mairie::changes));
     with_layers(router, state)

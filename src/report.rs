@@ -4,12 +4,14 @@
 //! must not know HTTP, routing or how a vendor is called, and it never writes to the ledger.
 
 pub mod comparison;
+pub mod document;
 pub mod evidence;
 mod export;
 mod figures;
 pub mod forecast;
 mod period;
 pub mod reprice;
+mod schema;
 pub mod scorecard;
 pub mod statistics;
 mod table;
@@ -19,8 +21,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use providers::money::Currency;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 pub use period::Period;
+pub use schema::schema;
+
+use comparison::Comparison;
 
 use crate::ledger::{Ledger, ReportData, Rollup, StoreError};
 
@@ -32,7 +38,7 @@ pub const ATTEMPTS_FOR_P90: u64 = 36;
 pub const ATTEMPTS_FOR_P95: u64 = 72;
 
 /// The figures of one period. Absent is not zero: what is not known is `None`, null in JSON, empty in CSV.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Report {
     /// The days it covers.
     pub period: Period,
@@ -53,7 +59,7 @@ pub struct Report {
 }
 
 /// The figures of one model.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Row {
     /// The vendor.
     pub provider: String,
@@ -106,9 +112,10 @@ pub struct Row {
 }
 
 /// An exact amount as the vendor bills it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Cost {
     /// Billing currency; `None` when no answer's cost is known.
+    #[schema(value_type = Option<String>)]
     pub currency: Option<Currency>,
     /// Nano-units of it.
     pub nanos: i64,
@@ -122,7 +129,7 @@ pub struct Cost {
 ///
 /// A quantile is `None` when there are too few attempts for any 95 % interval ([`ATTEMPTS_FOR_P50`],
 /// [`ATTEMPTS_FOR_P90`], [`ATTEMPTS_FOR_P95`], against `n + beyond`), and when it lies beyond the limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct Quantiles {
     /// Answers measured.
     pub n: u64,
@@ -137,7 +144,7 @@ pub struct Quantiles {
 }
 
 /// The sum of all rows. Times and speeds are left out: over several vendors they would describe none.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Totals {
     /// Questions.
     pub questions: u64,
@@ -218,6 +225,22 @@ pub fn from_data(data: ReportData, scope: Scope) -> Report {
         refusals,
         open_reservations: data.open_reservations,
     }
+}
+
+/// The books of a period, where they were read, with the comparison, as indented JSON.
+///
+/// # Errors
+/// When a number cannot be written as JSON, which none here can be.
+pub fn to_json(books: Option<&Report>, comparison: &Comparison) -> serde_json::Result<String> {
+    serde_json::to_string_pretty(&Whole { books, comparison })
+}
+
+/// What `report --format json` holds.
+#[derive(Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    books: Option<&'a Report>,
+    comparison: &'a Comparison,
 }
 
 impl Report {

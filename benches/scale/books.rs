@@ -148,7 +148,9 @@ pub(crate) async fn settle(ledger: &Ledger, request: ReservationRequest, entries
 /// One answer in fifty is broken off; the others are whole, of every length and speed.
 pub(crate) fn answered(unknown: &Entry, chance: u64) -> Entry {
     let id = HEXLOWER.encode(&[chance.to_le_bytes(), mixed(chance).to_le_bytes()].concat());
-    let entry = Entry { id, ..unknown.clone() };
+    let length_class = [LengthClass::Short, LengthClass::Medium, LengthClass::Long][chance as usize % 3];
+    let (local_hour, local_passages) = (Some((chance >> 8) as u16 % 24), (chance >> 32).is_multiple_of(3));
+    let entry = Entry { id, length_class, local_hour, local_passages, ..unknown.clone() };
     if chance.is_multiple_of(50) {
         let error_type = Some("stream_interrupted".to_owned());
         return Entry { outcome: Outcome::Interrupted, error_type, first_text_micros: Some(400_000), ..entry };

@@ -1,5 +1,7 @@
 //! `/admin/v1/*`: figures and the stop switch for the mairie, behind a token. Aggregates only: there is no view of a resident.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
@@ -12,6 +14,9 @@ use sha2::{Digest, Sha256};
 
 use super::{ApiError, AppState};
 use crate::ledger::{Stop, StopScope};
+use crate::report::comparison::Comparison;
+use crate::report::document::{self, Lang};
+use crate::report::evidence::Evidence;
 use crate::report::{self, Period};
 
 #[derive(Deserialize)]
@@ -38,6 +43,83 @@ pub(super) async fn report(
     let limit = state.total_limit.as_secs();
     let report = blocking(move || report::build(&ledger, &period, limit, now)).await??;
     Ok(([(header::CONTENT_TYPE, "application/json")], report.to_json()).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ComparisonQuery {
+    from: Option<String>,
+    to: Option<String>,
+    #[serde(default)]
+    format: Form,
+    #[serde(default)]
+    lang: Tongue,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Form {
+    #[default]
+    Json,
+    Html,
+    Xlsx,
+    Figures,
+    Evidence,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Tongue {
+    #[default]
+    Fr,
+    En,
+}
+
+/// The comparison of a period as JSON, as the document (`format=html`, `lang=en` for English), as a workbook
+/// (`format=xlsx`), as one line a figure (`format=figures`), or what it is made from (`format=evidence`).
+pub(super) async fn comparison(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    query: Result<Query<ComparisonQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Response, ApiError> {
+    authorize(&state, &headers)?;
+    let Query(query) = query.map_err(|_| {
+        ApiError::bad_request(
+            "Understood here: `from` and `to`, each a day such as 2026-11-24; `format` json, html, xlsx, figures or \
+             evidence; `lang` fr or en.",
+        )
+    })?;
+    let period = Period::parse(query.from.as_deref(), query.to.as_deref(), state.calendar.date(state.clock.now()))
+        .map_err(ApiError::bad_request)?;
+    let examiner = Arc::clone(&state.examiner);
+    let lang = match query.lang {
+        Tongue::Fr => Lang::Fr,
+        Tongue::En => Lang::En,
+    };
+    // Intervals are resampled: a second of work, and not on a thread that carries streams.
+    let (content_type, body) = blocking(move || {
+        let evidence = examiner.evidence(&period)?;
+        Ok::<_, ApiError>(rendered(&evidence, query.format, lang))
+    })
+    .await???;
+    Ok(([(header::CONTENT_TYPE, content_type)], body).into_response())
+}
+
+fn rendered(evidence: &Evidence, form: Form, lang: Lang) -> Result<(&'static str, Vec<u8>), ApiError> {
+    let comparison = || Comparison::of(evidence);
+    Ok(match form {
+        Form::Json => ("application/json", json!({"comparison": comparison()}).to_string().into_bytes()),
+        Form::Html => ("text/html; charset=utf-8", document::html::render(&comparison(), lang).into_bytes()),
+        Form::Xlsx => (
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            document::xlsx::render(&comparison(), lang).map_err(|_| ApiError::overloaded())?,
+        ),
+        Form::Figures => (
+            "text/csv; charset=utf-8",
+            document::csv::render(&comparison()).map_err(|_| ApiError::overloaded())?.into_bytes(),
+        ),
+        Form::Evidence => ("application/json", evidence.to_json().map_err(|_| ApiError::overloaded())?.into_bytes()),
+    })
 }
 
 /// What is stopped, as JSON.

@@ -18,9 +18,10 @@ mod what_if;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A figure with its 95 % interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Figure {
     /// The estimate; `None` when it lies beyond the limit.
     pub value: Option<f64>,
@@ -33,7 +34,7 @@ pub struct Figure {
 }
 
 /// What is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
     /// Median time to the first visible text.
@@ -57,7 +58,7 @@ pub enum Metric {
 }
 
 /// What the figures allow to be said of a pair.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The first is better, by more than the practical margin.
@@ -75,7 +76,7 @@ pub enum Verdict {
 }
 
 /// One metric of two models. A ratio is first over second, a difference first less second.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Claim {
     /// Qualified id of the first model.
     pub first: String,
@@ -100,7 +101,7 @@ pub struct Claim {
 }
 
 /// Everything measured of one model in one kind of evidence.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ModelFigures {
     /// Qualified id.
     pub model: String,
@@ -130,7 +131,7 @@ pub struct ModelFigures {
 }
 
 /// Figures of one length class (or of one stratum).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Slice {
     /// Name: `short`, `medium`, `long`, or a stratum such as `short · general · morning`.
     pub name: String,
@@ -151,7 +152,7 @@ pub struct Slice {
 }
 
 /// Probes: the town's own questions.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ProbeSection {
     /// Rounds used.
     pub rounds: u64,
@@ -174,7 +175,7 @@ pub struct ProbeSection {
 }
 
 /// Conversations whose vendor was drawn.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ConversationSection {
     /// `conversation`, or `block` where the vendor was drawn for blocks of time.
     pub drawn_for: String,
@@ -199,7 +200,7 @@ pub struct ConversationSection {
 }
 
 /// Two models in blind duels.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DuelPair {
     /// Qualified id of the first model.
     pub first: String,
@@ -222,7 +223,7 @@ pub struct DuelPair {
 }
 
 /// Blind duels.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DuelSection {
     /// Votes.
     pub votes: Option<u64>,
@@ -241,7 +242,7 @@ pub struct DuelSection {
 }
 
 /// A place in the ranking.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Rank {
     /// Qualified id of the model.
     pub model: String,
@@ -252,7 +253,7 @@ pub struct Rank {
 }
 
 /// What a model's answers cost.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CostRow {
     /// Qualified id.
     pub model: String,
@@ -277,7 +278,7 @@ pub struct CostRow {
 }
 
 /// The same questions at another model's prices.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RepricedModel {
     /// Qualified id.
     pub model: String,
@@ -300,7 +301,7 @@ pub struct RepricedModel {
 }
 
 /// What a model would cost if something changed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WhatIf {
     /// Qualified id.
     pub model: String,
@@ -317,7 +318,7 @@ pub struct WhatIf {
 }
 
 /// Euros.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EuroSection {
     /// What residents' questions cost, by model.
     pub rows: Vec<CostRow>,
@@ -360,7 +361,7 @@ pub struct EuroSection {
 }
 
 /// From low to high.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Range {
     /// Low end.
     pub low: f64,
@@ -369,7 +370,7 @@ pub struct Range {
 }
 
 /// Energy of a model's mean answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EnergyRow {
     /// Qualified id.
     pub model: String,
@@ -392,7 +393,7 @@ pub struct EnergyRow {
 }
 
 /// Energy.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EnergySection {
     /// Name and version of the method.
     pub method: String,
@@ -403,7 +404,7 @@ pub struct EnergySection {
 }
 
 /// A criterion of the scorecard with its weight and marks.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CriterionRow {
     /// `price`, `latency`, `quality`, `ease_of_use`, `data_protection`, `environment`.
     pub criterion: String,
@@ -417,7 +418,7 @@ pub struct CriterionRow {
 }
 
 /// One way to mark prices, with what comes of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FormulaRow {
     /// `classic` (Pmin/P), `linear`, `average`.
     pub formula: String,
@@ -430,7 +431,7 @@ pub struct FormulaRow {
 }
 
 /// How the winner changes with one weight, the others keeping their proportions.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Sensitivity {
     /// The criterion.
     pub criterion: String,
@@ -439,7 +440,7 @@ pub struct Sensitivity {
 }
 
 /// The scorecard.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ScorecardSection {
     /// Qualified ids of the offers.
     pub offers: Vec<String>,
@@ -460,7 +461,7 @@ pub struct ScorecardSection {
 }
 
 /// What is known of where questions go.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DataFacts {
     /// Qualified id.
     pub model: String,
@@ -477,7 +478,7 @@ pub struct DataFacts {
 }
 
 /// What the document rests on.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Proof {
     /// Records in the ledger's chain.
     pub ledger_records: u64,
@@ -492,7 +493,7 @@ pub struct Proof {
 }
 
 /// The comparison.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Comparison {
     /// First day.
     pub from: String,

@@ -4,13 +4,16 @@
 
 use jiff::civil::Date;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A range of local days, both included.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Period {
     /// The first day.
+    #[schema(value_type = String, format = Date)]
     pub from: Date,
     /// The last day.
+    #[schema(value_type = String, format = Date)]
     pub to: Date,
 }
 

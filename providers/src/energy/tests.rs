@@ -4,7 +4,7 @@ use serde_json::Value;
 use super::*;
 
 /// Figures of the library itself.
-const LIBRARY: &str = include_str!("../../reference/energy.json");
+const LIBRARY: &str = include_str!("../../../tests/reference/energy.json");
 
 fn table() -> EnergyTable {
     EnergyTable::shipped().unwrap()

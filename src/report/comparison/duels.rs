@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::measure::{Method, SEED, verdict};
 use super::{Claim, DuelPair, DuelSection, Figure, Metric, Rank};
 use crate::report::evidence::{DuelCell, DuelGroup, Evidence, VoteSums};
-use crate::report::statistics::{Level, Match, Outcome, Resampling, Votes, bradley_terry, preference_share, wilson};
+use crate::report::statistics::{Level, Match, Outcome, Resampling, bradley_terry, wilson};
 
 /// Models from which on a ranking says more than pairs.
 const FEWEST_RANKED: usize = 3;
