@@ -371,3 +371,23 @@ fn an_empty_ledger_is_compared_with_nothing() {
     assert_eq!(comparison.scorecard.refused.as_deref(), Some("no_price"));
     assert_eq!((comparison.euros.questions, comparison.euros.per_question_euro_nanos), (0, None));
 }
+
+#[test]
+fn the_schema_describes_what_is_written() {
+    let schema: serde_json::Value = serde_json::from_str(&crate::report::schema()).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let mut data = Town { rounds: 8, ..Town::new(ALIKE, ALIKE, 51) }.data();
+    data.duels = (0..60).map(|n| duel(n, 0, (OPENAI, MISTRAL), (800, 500), Vote::Left)).collect();
+    for evidence in [declared(data), declared(ReportData::default())] {
+        let text = crate::report::to_json(None, &Comparison::with(&evidence, FEW)).unwrap();
+        let written: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let errors: Vec<String> =
+            validator.iter_errors(&written).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        assert!(errors.is_empty(), "{errors:?}");
+        let mut spoilt = written.clone();
+        spoilt["comparison"]["euros"]["questions"] = "many".into();
+        assert!(!validator.is_valid(&spoilt), "a schema that takes anything describes nothing");
+    }
+    let comparison = &schema["components"]["schemas"]["Comparison"]["properties"];
+    assert!(comparison["margin"]["description"].as_str().unwrap().contains("margin"), "fields are explained");
+}

@@ -8,15 +8,21 @@ pub(crate) mod strip;
 
 use maud::{Markup, html};
 
+use super::Lang;
+
 /// Width of a chart in its own units; about 1.3 of them are a point on A4 paper.
 pub(crate) const WIDTH: f64 = 640.0;
 /// Room left and right of the axis, for half a label.
 const SIDE: f64 = 28.0;
 const LINE: f64 = 18.0;
+/// Width of a marker.
+const MARKER: f64 = 16.0;
 const TITLE: f64 = 24.0;
 const AXIS: f64 = 32.0;
-/// Characters of a label that fit beside the value.
-const LABEL_CHARACTERS: usize = 44;
+/// Room between panels that stand beside each other.
+const GAP: f64 = 20.0;
+/// Width of a character, on average, with some to spare.
+const CHARACTER: f64 = 8.0;
 
 /// A line of a chart.
 #[derive(Clone, Debug)]
@@ -33,8 +39,10 @@ pub(crate) struct Point {
     pub(crate) high: Option<f64>,
     /// Whether the upper end, or the estimate, lies beyond what is measured.
     pub(crate) beyond: bool,
-    /// The figure in words.
+    /// The figure in words, with its interval.
     pub(crate) text: String,
+    /// The estimate in words, for where there is little room.
+    pub(crate) short: String,
 }
 
 /// A chart of points above one axis that begins at zero.
@@ -49,17 +57,18 @@ pub(crate) struct Panel {
     /// Where a dashed line stands, if there is one.
     pub(crate) reference: Option<f64>,
     /// Writes a value of the axis.
-    pub(crate) tick: fn(crate::report::document::Lang, f64) -> String,
+    pub(crate) tick: fn(Lang, f64) -> String,
 }
 
 /// A figure: caption, drawing, and the texts that stand for it.
 pub(crate) fn figure(id: &str, title: &str, description: &str, height: f64, drawing: &Markup) -> Markup {
+    let view_box = format!("0 0 {WIDTH} {}", units(height));
     let (title_id, description_id) = (format!("{id}-title"), format!("{id}-desc"));
     html! {
         figure id=(id) {
             figcaption id={ (id) "-caption" } { (title) }
             div.scroll role="region" tabindex="0" aria-labelledby={ (id) "-caption" } {
-                svg role="img" aria-labelledby={ (title_id) " " (description_id) } viewBox={ "0 0 " (WIDTH) " " (units(height)) } {
+                svg role="img" aria-labelledby={ (title_id) " " (description_id) } viewBox=(view_box) {
                     title id=(title_id) { (title) }
                     desc id=(description_id) { (description) }
                     (drawing)
@@ -70,46 +79,90 @@ pub(crate) fn figure(id: &str, title: &str, description: &str, height: f64, draw
 }
 
 /// Panels one under the other, on axes of the same width.
-pub(crate) fn panels(lang: super::Lang, panels: &[Panel]) -> (f64, Markup) {
+pub(crate) fn panels(lang: Lang, panels: &[Panel]) -> (f64, Markup) {
     let mut top = 0.0;
     let mut drawings = Vec::new();
     for panel in panels {
-        let (height, drawing) = draw(lang, panel, top);
+        let (height, drawing) = draw(lang, panel, Place { left: 0.0, top, width: WIDTH });
         top += height;
         drawings.push(drawing);
     }
     (top, html! { @for drawing in &drawings { (drawing) } })
 }
 
-fn draw(lang: super::Lang, panel: &Panel, top: f64) -> (f64, Markup) {
+/// Two panels beside each other, to save paper.
+pub(crate) fn beside(lang: Lang, first: &Panel, second: &Panel) -> (f64, Markup) {
+    let width = (WIDTH - GAP) / 2.0;
+    let (first_height, first) = draw(lang, first, Place { left: 0.0, top: 0.0, width });
+    let (second_height, second) = draw(lang, second, Place { left: width + GAP, top: 0.0, width });
+    (first_height.max(second_height), html! { (first) (second) })
+}
+
+/// Where a panel stands.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    left: f64,
+    top: f64,
+    width: f64,
+}
+
+impl Place {
+    fn start(self) -> f64 {
+        self.left + SIDE
+    }
+
+    fn end(self) -> f64 {
+        self.left + self.width - SIDE
+    }
+
+    /// Characters that fit into a share of the width.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a width in characters is small and positive"
+    )]
+    fn characters(self, share: f64) -> usize {
+        (self.width * share / CHARACTER) as usize
+    }
+}
+
+fn draw(lang: Lang, panel: &Panel, place: Place) -> (f64, Markup) {
     let (end, step) = scale(panel);
-    let x = |value: f64| SIDE + (value / end).clamp(0.0, 1.0) * (WIDTH - 2.0 * SIDE);
+    let x = |value: f64| place.start() + (value / end).clamp(0.0, 1.0) * (place.end() - place.start());
+    let title = wrap(&panel.title, place.characters(0.95));
+    let mut top = place.top + TITLE - LINE;
+    let mut heading = Vec::new();
+    for row in title {
+        top += LINE;
+        heading.push(html! { text.title x=(units(place.left)) y=(units(top - 7.0)) { (row) } });
+    }
+    let mut y = top;
     let mut lines = Vec::new();
-    let mut y = top + TITLE;
     for point in &panel.points {
-        let (height, line) = draw_point(point, y, &x);
+        let (height, line) = draw_point(point, place, y, &x);
         y += height;
         lines.push(line);
     }
     let ticks: Vec<f64> =
         (0..=20_u8).map(|index| f64::from(index) * step).take_while(|tick| *tick <= end * 1.001).collect();
+    let foot = y + 4.0;
     let drawing = html! {
-        text.title x="0" y=(units(top + 17.0)) { (panel.title) }
+        @for row in &heading { (row) }
         @for tick in &ticks {
-            line.grid x1=(units(x(*tick))) x2=(units(x(*tick))) y1=(units(top + TITLE)) y2=(units(y + 4.0)) {}
+            line.grid x1=(units(x(*tick))) x2=(units(x(*tick))) y1=(units(top)) y2=(units(foot)) {}
             text.tick x=(units(x(*tick))) y=(units(y + 19.0)) text-anchor="middle" { ((panel.tick)(lang, *tick)) }
         }
-        line.axis x1=(units(SIDE)) x2=(units(WIDTH - SIDE)) y1=(units(y + 4.0)) y2=(units(y + 4.0)) {}
+        line.axis x1=(units(place.start())) x2=(units(place.end())) y1=(units(foot)) y2=(units(foot)) {}
         @if let Some(reference) = panel.reference {
-            line.reference x1=(units(x(reference))) x2=(units(x(reference))) y1=(units(top + TITLE)) y2=(units(y + 4.0)) {}
+            line.reference x1=(units(x(reference))) x2=(units(x(reference))) y1=(units(top)) y2=(units(foot)) {}
         }
         @for line in &lines { (line) }
     };
-    (y - top + AXIS, drawing)
+    (y - place.top + AXIS, drawing)
 }
 
-fn draw_point(point: &Point, top: f64, x: &dyn Fn(f64) -> f64) -> (f64, Markup) {
-    let label = wrap(&point.label);
+fn draw_point(point: &Point, place: Place, top: f64, x: &dyn Fn(f64) -> f64) -> (f64, Markup) {
+    let label = wrap(&point.label, place.characters(0.55));
     let mut text_y = top;
     let mut rows = Vec::new();
     for row in label {
@@ -117,24 +170,29 @@ fn draw_point(point: &Point, top: f64, x: &dyn Fn(f64) -> f64) -> (f64, Markup) 
         rows.push((text_y, row));
     }
     let y = text_y + 12.5;
-    let far = WIDTH - SIDE;
+    let far = place.end();
     let low = point.low.or(point.value).map(x);
     let high = if point.beyond { Some(far) } else { point.high.or(point.value).map(x) };
+    let corners = [(far, y - 6.0), (far + 10.0, y), (far, y + 6.0)];
+    let arrow = corners.map(|(x, y)| format!("{},{}", units(x), units(y))).join(" ");
+    // Ends of an interval that lies within its marker would only blur the marker.
+    let has_ends = point.value.is_none() || low.zip(high).is_some_and(|(low, high)| high - low > MARKER);
     let drawing = html! {
-        @for (row_y, row) in &rows { text x=(units(SIDE)) y=(units(*row_y)) { (row) } }
+        @for (row_y, row) in &rows { text x=(units(place.start())) y=(units(*row_y)) { (row) } }
         text x=(units(far)) y=(units(top + LINE - 2.0)) text-anchor="end" { (point.text) }
         @if let (Some(low), Some(high)) = (low, high) {
             line.whisker x1=(units(low)) x2=(units(high)) y1=(units(y)) y2=(units(y)) {}
-            line.whisker x1=(units(low)) x2=(units(low)) y1=(units(y - 5.0)) y2=(units(y + 5.0)) {}
-            @if point.beyond {
-                polygon.solid points={ (units(far)) "," (units(y - 6.0)) " " (units(far + 10.0)) "," (units(y)) " " (units(far)) "," (units(y + 6.0)) } {}
-            } @else {
-                line.whisker x1=(units(high)) x2=(units(high)) y1=(units(y - 5.0)) y2=(units(y + 5.0)) {}
-            }
+            @if has_ends { (end_mark(low, y)) }
+            @if point.beyond { polygon.solid points=(arrow) {} } @else if has_ends { (end_mark(high, y)) }
         }
         @if let Some(value) = point.value { (marker(point.place, x(value), y)) }
     };
     (y - top + 10.0, drawing)
+}
+
+/// The end of an interval.
+fn end_mark(x: f64, y: f64) -> Markup {
+    html! { line.whisker x1=(units(x)) x2=(units(x)) y1=(units(y - 5.0)) y2=(units(y + 5.0)) {} }
 }
 
 /// A marker a model: six shapes, that differ in outline and in filling.
@@ -173,16 +231,16 @@ pub(crate) fn units(length: f64) -> String {
 }
 
 /// Breaks a label into lines: at spaces where there are some, and else anywhere.
-fn wrap(label: &str) -> Vec<String> {
+fn wrap(label: &str, limit: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in label.split(' ') {
         let characters: Vec<char> = word.chars().collect();
-        for piece in characters.chunks(LABEL_CHARACTERS) {
+        for piece in characters.chunks(limit.max(1)) {
             let Some(line) = lines.last_mut() else { continue };
             let (used, more) = (line.chars().count(), piece.len());
             if used == 0 {
                 line.extend(piece);
-            } else if used + 1 + more <= LABEL_CHARACTERS {
+            } else if used + 1 + more <= limit.max(1) {
                 line.push(' ');
                 line.extend(piece);
             } else {
@@ -206,6 +264,7 @@ mod tests {
             high: None,
             beyond: false,
             text: String::new(),
+            short: String::new(),
         };
         let points = values.iter().map(point).collect();
         Panel { title: String::new(), points, end: None, reference: None, tick: |_, value| value.to_string() }
@@ -221,10 +280,10 @@ mod tests {
     #[test]
     fn a_long_name_is_broken_and_loses_nothing() {
         let name = "x".repeat(100);
-        let lines = wrap(&name);
+        let lines = wrap(&name, 44);
         assert_eq!(lines.len(), 3);
         assert_eq!(lines.concat(), name);
-        assert_eq!(wrap("a b"), ["a b"]);
+        assert_eq!(wrap("a b", 44), ["a b"]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The comparison as one long table for machines: a line a figure, in the units of the comparison itself. It rounds nothing
-//! but says money in euros.
+//! The comparison as one long table for machines: a line a figure, in the units of the comparison itself. It rounds
+//! nothing but says money in euros.
 
 use crate::report::comparison::{Claim, Comparison, ConversationSection, Figure, ModelFigures, Range, Slice};
 

@@ -185,7 +185,7 @@ impl Cell {
         let lang = view.lang;
         let main = match self {
             Self::Figure(value, unit) => return figure(view, value, *unit),
-            Self::Head(text) | Self::Text(text) => Some(text.clone()),
+            Self::Head(text) | Self::Text(text) => Some(text.clone()).filter(|text| !text.is_empty()),
             Self::Count(count) => count.map(|count| numbers::integer(lang, count)),
             Self::Persons(count) => {
                 Some(count.map_or_else(|| terms::suppressed(lang).to_owned(), |count| numbers::integer(lang, count)))

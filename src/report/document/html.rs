@@ -1,5 +1,5 @@
-//! The page: one HTML file with its style inside, to read on a screen of any width, by ear or on paper. It needs no script
-//! and no other file.
+//! The page: one HTML file with its style inside, to read on a screen of any width, by ear or on paper. It needs no
+//! script and no other file.
 
 mod council;
 mod evidence;
@@ -53,7 +53,7 @@ fn page(view: &View<'_>) -> Markup {
                     (sections::page(view))
                     (method::page(view))
                 }
-                footer { p { (terms::title(lang)) ". " (period) ". " (terms::program(lang)) (lang.pick("\u{a0}: ", ": ")) (view.comparison.proof.program) } }
+                footer { p { (terms::title(lang)) ". " (period) "." } }
             }
         }
     }

@@ -54,6 +54,7 @@ pub(crate) fn long_names() -> Comparison {
         "third/=HYPERLINK(\"x\")",
     ];
     let mut comparison = with_models(&names.map(|id| (id.to_owned(), "A Vendor & Sons <i>Ltd</i>".to_owned())));
+    comparison.blocks = Some(ConversationSection { drawn_for: "block".into(), ..comparison.conversations.clone() });
     comparison.simulated = true;
     comparison.claims = false;
     comparison.declared = None;
@@ -254,12 +255,12 @@ fn duels([a, b, c]: [&str; 3]) -> DuelSection {
     }
 }
 
-fn cost_row(model: &str, nanos: i64, questions: u64) -> CostRow {
+fn cost_row(model: &str, nanos: i64, questions: u32) -> CostRow {
     CostRow {
         model: model.to_owned(),
-        questions: Some(questions),
-        answers: Some(questions - 21),
-        cost_euro_nanos: Some(nanos * i64::try_from(questions).unwrap()),
+        questions: Some(questions.into()),
+        answers: Some(u64::from(questions) - 21),
+        cost_euro_nanos: Some(nanos * i64::from(questions)),
         uncertain_euro_nanos: Some(12_400_000),
         per_question_euro_nanos: Some(nanos),
         per_answer_euro_nanos: Some(nanos + nanos / 100),
@@ -346,14 +347,14 @@ fn energy([a, b, c]: [&str; 3]) -> EnergySection {
 }
 
 fn scorecard([a, b, c]: [&str; 3]) -> ScorecardSection {
-    let prices = [372_000_i64, 505_000, 3_620_000];
-    let price = |index: usize| f64::from(i32::try_from(prices[index]).unwrap());
+    let prices = [372_000_i32, 505_000, 3_620_000];
+    let price = |index: usize| f64::from(prices[index]);
     let average = (price(0) + price(1) + price(2)) / 3.0;
     // Marks of the other criteria together.
     let rest = [37.5, 38.0, 32.5];
     let formula = |formula: &str, marks: [f64; 3]| {
         let totals: Vec<f64> = (0..3).map(|index| marks[index] + rest[index]).collect();
-        let rank = |total: &f64| 1 + u32::try_from(totals.iter().filter(|other| *other > total).count()).unwrap();
+        let rank = |total: &f64| 1 + totals.iter().map(|other| u32::from(other > total)).sum::<u32>();
         let ranks = totals.iter().map(rank).collect();
         FormulaRow { formula: formula.into(), price_marks: marks.to_vec(), ranks, totals }
     };
@@ -368,7 +369,7 @@ fn scorecard([a, b, c]: [&str; 3]) -> ScorecardSection {
     };
     ScorecardSection {
         offers: vec![a.to_owned(), b.to_owned(), c.to_owned()],
-        prices_euro_nanos: prices.to_vec(),
+        prices_euro_nanos: prices.map(i64::from).to_vec(),
         criteria: vec![
             criterion("price", 40, "catalogue", classic.map(Some)),
             criterion("latency", 10, "probes", [Some(8.5), Some(10.0), Some(5.0)]),

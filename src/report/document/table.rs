@@ -1,5 +1,5 @@
-//! The comparison for a person at a terminal of 120 columns: warnings, the three sentences, and the tables that a decision
-//! rests on. It computes nothing.
+//! The comparison for a person at a terminal of 120 columns: warnings, the three sentences, and the tables that a
+//! decision rests on. It computes nothing.
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, Width};

@@ -11,7 +11,7 @@ macro_rules! texts {
     ($($name:ident: $fr:literal, $en:literal;)*) => {
         $(
             #[doc = $en]
-            pub(crate) fn $name(lang: $crate::report::document::Lang) -> &'static str {
+            pub(crate) fn $name(lang: super::super::Lang) -> &'static str {
                 lang.pick($fr, $en)
             }
         )*

@@ -1,5 +1,5 @@
-//! The comparison as a workbook: a sheet that explains, a sheet a table, and two sheets with formulas for a buyer who wants
-//! to change the assumptions. It computes nothing that a formula can.
+//! The comparison as a workbook: a sheet that explains, a sheet a table, and two sheets with formulas for a buyer who
+//! wants to change the assumptions. It computes nothing that a formula can.
 
 mod formats;
 mod prices;
@@ -28,6 +28,7 @@ pub(crate) type Column = u16;
 /// Row number, from 0.
 pub(crate) type Row = u32;
 
+const READ_ME_WIDTH: f64 = 80.0;
 /// A4 in the format's list of papers.
 const A4: u8 = 9;
 
@@ -67,13 +68,14 @@ fn properties(view: &View<'_>) -> DocProperties {
 
 fn explain(view: &View<'_>, formats: &Formats, sheet: &mut Worksheet, grids: &[Grid]) -> Result<(), XlsxError> {
     let lang = view.lang;
-    sheet.set_name(terms::read_me(lang))?.set_column_width(0, 100.0)?;
+    sheet.set_name(terms::read_me(lang))?.set_column_width(0, READ_ME_WIDTH)?;
     page_setup(sheet, false);
     let (from, to) = (day(lang, &view.comparison.from), day(lang, &view.comparison.to));
     sheet.write_string_with_format(0, 0, terms::title(lang), &formats.title)?;
     sheet.write_string_with_format(1, 0, sentences::period(lang, &from, &to), &formats.wrapped)?;
     let mut row = 2;
     for warning in view.warnings() {
+        sheet.set_row_height(row, height([(warning.chars().count(), READ_ME_WIDTH)]))?;
         sheet.write_string_with_format(row, 0, warning, &formats.warning)?;
         row += 1;
     }
@@ -86,6 +88,7 @@ fn explain(view: &View<'_>, formats: &Formats, sheet: &mut Worksheet, grids: &[G
     }
     texts.extend([prose::workbook_units(lang), prose::legend_text(lang), prose::evidence_intro(lang)]);
     for text in texts {
+        sheet.set_row_height(row, height([(text.chars().count(), READ_ME_WIDTH)]))?;
         sheet.write_string_with_format(row, 0, text, &formats.wrapped)?;
         row += 1;
     }
@@ -121,6 +124,20 @@ fn page_setup(sheet: &mut Worksheet, landscape: bool) {
         sheet.set_landscape();
     }
 }
+
+/// Points of a line of text.
+const LINE: f64 = 15.0;
+
+/// Height of a row whose cells hold so many characters in columns of so many: not every program fits rows to wrapped
+/// text.
+#[expect(clippy::cast_precision_loss, reason = "a text of a cell is far shorter than 2^53 characters")]
+fn height(cells: impl IntoIterator<Item = (usize, f64)>) -> f64 {
+    let lines = cells.into_iter().map(|(characters, width)| (characters as f64 * WIDER / width).ceil());
+    LINE * lines.fold(1.0, f64::max)
+}
+
+/// Words do not fill a line to its end.
+const WIDER: f64 = 1.2;
 
 /// Nano-euros as the number of euros that a cell holds.
 #[expect(clippy::cast_precision_loss, reason = "cells hold 64-bit floats; below 9 million euros no nano-euro is lost")]

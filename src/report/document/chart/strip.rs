@@ -50,6 +50,12 @@ fn x(percent: f64) -> f64 {
 
 fn draw(lang: Lang, id: &str, strip: &Strip, key: &[String], top: f64) -> Markup {
     let y = top + 22.0;
+    let foot = y + STRIP;
+    let triangle = |x: f64| {
+        [(x - 7.0, foot + 13.0), (x + 7.0, foot + 13.0), (x, foot + 1.0)]
+            .map(|(x, y)| format!("{},{}", units(x), units(y)))
+            .join(" ")
+    };
     html! {
         text x=(units(LEFT)) y=(units(top + 16.0)) { (strip.label) }
         @if let Some(mark) = strip.mark {
@@ -62,10 +68,7 @@ fn draw(lang: Lang, id: &str, strip: &Strip, key: &[String], top: f64) -> Markup
             (name(key, *place, x(*from), x(*to), y))
         }
         @if let Some(mark) = strip.mark {
-            polygon.solid points={
-                (units(x(mark) - 7.0)) "," (units(y + STRIP + 13.0)) " " (units(x(mark) + 7.0)) "," (units(y + STRIP + 13.0)) " "
-                (units(x(mark))) "," (units(y + STRIP + 1.0))
-            } {}
+            polygon.solid points=(triangle(x(mark))) {}
         }
     }
 }
@@ -80,7 +83,8 @@ fn name(key: &[String], place: usize, from: f64, to: f64, y: f64) -> Markup {
     let middle = f64::midpoint(from, to);
     html! {
         @if width <= to - from {
-            rect.paper x=(units(middle - width / 2.0)) y=(units(y + 4.0)) width=(units(width)) height=(units(STRIP - 8.0)) {}
+            rect.paper x=(units(middle - width / 2.0)) y=(units(y + 4.0))
+                width=(units(width)) height=(units(STRIP - 8.0)) {}
             text x=(units(middle)) y=(units(y + 18.5)) text-anchor="middle" { (text) }
         }
     }

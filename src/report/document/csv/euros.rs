@@ -1,6 +1,7 @@
 //! Lines on money.
 
 use crate::report::comparison::EuroSection;
+use crate::report::document::grids::euros::share_of_basis_points;
 use crate::report::document::money::exact;
 
 use super::{EUR, Row, number};
@@ -85,7 +86,7 @@ fn elsewhere(section: &EuroSection) -> Vec<Row> {
         ]);
         rows.extend(case.break_even.iter().map(|(other, change)| Row {
             other_model: other.clone(),
-            value: crate::report::document::grids::euros::share_of_basis_points(*change).to_string(),
+            value: share_of_basis_points(*change).to_string(),
             unit: "share",
             ..row(model, "break_even_price_change", None, None)
         }));

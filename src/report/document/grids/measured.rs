@@ -3,7 +3,7 @@
 use crate::report::comparison::{Claim, ConversationSection, Figure, ModelFigures, Slice};
 use crate::report::document::grid::{Cell, Grid, Unit};
 use crate::report::document::view::View;
-use crate::report::document::words::{closed, prose, terms, verdicts};
+use crate::report::document::words::{closed, prose, sentences, terms, verdicts};
 
 /// Names of the tables of one kind of evidence.
 struct Names {
@@ -101,7 +101,7 @@ fn results(view: &View<'_>, names: &Names, models: &[ModelFigures]) -> Grid {
 
 fn costs(view: &View<'_>, names: &Names, models: &[ModelFigures]) -> Grid {
     let lang = view.lang;
-    let heads: [(&str, Unit, fn(&ModelFigures) -> Figure); 3] = [
+    let heads: [Head<'_>; 3] = [
         (terms::cost_per_question(lang), Unit::Cost, |model| model.cost_per_question),
         (terms::cost_per_answer(lang), Unit::Cost, |model| model.cost_per_answer),
         (terms::cost_per_1000(lang), Unit::Cost, |model| model.cost_per_1000_chars),
@@ -168,7 +168,6 @@ fn claims(view: &View<'_>, names: &Names, claims: &[Claim]) -> Grid {
     let heads = [
         terms::pair(lang).to_owned(),
         terms::measure(lang).to_owned(),
-        terms::class(lang).to_owned(),
         format!("#{}", terms::effect(lang)),
         format!("#{}", terms::p_value(lang)),
         terms::announced(lang).to_owned(),
@@ -176,11 +175,12 @@ fn claims(view: &View<'_>, names: &Names, claims: &[Claim]) -> Grid {
     ];
     let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
     let rows = claims.iter().map(|claim| {
-        let length = claim.length.as_deref();
+        let metric = closed::metric(lang, claim.metric);
+        let measure =
+            claim.length.as_ref().map(|length| sentences::of_class(lang, metric, &closed::slice(lang, length)));
         vec![
             Cell::Head(pair(view, &claim.first, &claim.second)),
-            Cell::Text(closed::metric(lang, claim.metric).to_owned()),
-            Cell::Text(length.map_or_else(|| terms::all_questions(lang).to_owned(), |name| closed::slice(lang, name))),
+            Cell::Text(measure.unwrap_or_else(|| metric.to_owned())),
             Cell::Figure(claim.effect, verdicts::unit(claim)),
             Cell::Number(claim.p_value, 3),
             Cell::Text((if claim.primary { terms::yes } else { terms::exploratory_metric })(lang).to_owned()),

@@ -32,6 +32,11 @@ fn criteria(view: &View<'_>) -> Grid {
     ];
     names.extend(offer_heads(view));
     let heads: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut prices =
+        vec![Cell::Head(terms::reference_cents(lang).to_owned()), Cell::Text(String::new()), Cell::Count(None)];
+    prices.extend(scorecard.prices_euro_nanos.iter().map(|nanos| Cell::Cents(Some(*nanos))));
+    prices.resize(heads.len(), Cell::Cents(None));
+    let prices = (!scorecard.criteria.is_empty()).then_some(prices);
     let rows = scorecard.criteria.iter().map(|row| {
         let mut cells = vec![
             Cell::Head(closed::criterion(lang, &row.criterion)),
@@ -43,7 +48,8 @@ fn criteria(view: &View<'_>) -> Grid {
         cells
     });
     let sheet = lang.pick("Notes", "Marks");
-    Grid::new("criteria", sheet, prose::criteria_caption(lang).to_owned(), &heads).with_rows(rows)
+    Grid::new("criteria", sheet, prose::criteria_caption(lang).to_owned(), &heads)
+        .with_rows(prices.into_iter().chain(rows))
 }
 
 fn formulas(view: &View<'_>) -> Grid {

@@ -11,6 +11,9 @@ use crate::report::document::words::{prose, sentences, terms};
 
 use super::{figures, parts};
 
+/// How a section names blocks of time.
+const BLOCK: &str = "block";
+
 /// What was measured.
 pub(super) fn page(view: &View<'_>) -> Markup {
     let lang = view.lang;
@@ -47,9 +50,11 @@ fn probes(view: &View<'_>) -> Markup {
 fn conversations(view: &View<'_>) -> Markup {
     let lang = view.lang;
     let grids = measured::conversations(view);
+    let by_block = view.comparison.conversations.drawn_for == BLOCK;
     html! {
         h3 id="conversations" { (terms::conversations(lang)) }
         p { (prose::conversations_intro(lang)) }
+        @if by_block { p { (prose::blocks_intro(lang)) } }
         (drawn(view, &view.comparison.conversations, &grids))
         (parts::help("simpson", terms::simpson_title(lang), prose::simpson(lang)))
     }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::report::comparison::{Figure, ModelFigures};
 use crate::report::document::Lang;
 use crate::report::document::chart::strip::{Strip, strips};
-use crate::report::document::chart::{Panel, Point, figure, panels};
+use crate::report::document::chart::{Panel, Point, beside, figure, panels};
 use crate::report::document::grid::{Cell, Unit, interval};
 use crate::report::document::grids::council;
 use crate::report::document::grids::measured::pair;
@@ -19,10 +19,21 @@ pub(super) fn council(view: &View<'_>) -> Markup {
     let lang = view.lang;
     let models: Vec<&ModelFigures> =
         view.comparison.models.iter().filter_map(|(model, _)| council::figures(view, model)).collect();
-    let cost = model_panel(view, terms::cost_per_answer(lang), &models, Unit::Cost, |model| model.cost_per_answer);
-    let wait =
-        model_panel(view, &seconds(view, terms::first_text(lang)), &models, Unit::Time, |model| model.first_text);
-    drawn(view, "council-figure", (prose::council_figure(lang), prose::council_figure_desc(lang)), &[cost, wait])
+    if models.is_empty() {
+        return html! {};
+    }
+    let mut cost = model_panel(view, terms::cost_per_answer(lang), &models, Unit::Cost, |model| model.cost_per_answer);
+    let wait_title = seconds(view, terms::first_text(lang));
+    let mut wait = model_panel(view, &wait_title, &models, Unit::Time, |model| model.first_text);
+    // Names and values alone: vendors and intervals are in the table above.
+    for panel in [&mut cost, &mut wait] {
+        for (point, model) in panel.points.iter_mut().zip(&models) {
+            point.label = view.short_name(&model.model);
+            point.text = point.short.clone();
+        }
+    }
+    let (height, drawing) = beside(lang, &cost, &wait);
+    figure("council-figure", prose::council_figure(lang), prose::council_figure_desc(lang), height, &drawing)
 }
 
 /// Waiting times of probes: median and slow cases, of the first text and of the whole answer.
@@ -76,6 +87,7 @@ pub(super) fn repriced(view: &View<'_>) -> Markup {
             high: Some(euros(high)),
             beyond: false,
             text: sentences::from_to(lang, &text(low), &text(high)),
+            short: text(row.euro_nanos),
         }
     });
     let panel = Panel {
@@ -99,6 +111,7 @@ pub(super) fn energy(view: &View<'_>) -> Markup {
         high: Some(row.energy_wh.high),
         beyond: false,
         text: Cell::Range(Some(row.energy_wh), council::wh_decimals(&row.energy_wh)).show(view).main,
+        short: String::new(),
     });
     let panel =
         Panel { title: terms::energy_wh(lang).to_owned(), points: points.collect(), end: None, reference: None, tick };
@@ -165,6 +178,7 @@ fn point(view: &View<'_>, label: String, place: usize, value: &Figure, unit: Uni
         beyond: unit == Unit::Time
             && value.n > 0
             && (value.value.is_none() || (value.low.is_some() && value.high.is_none())),
+        short: shown.main.clone(),
         text: ends.map_or(shown.main.clone(), |ends| format!("{} ({ends})", shown.main)),
     }
 }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::report::document::grids;
-use crate::report::document::numbers::percent;
+use crate::report::document::numbers::{day, percent};
 use crate::report::document::view::View;
 use crate::report::document::words::{prose, sentences, terms};
 
@@ -18,6 +18,10 @@ fn method(view: &View<'_>) -> Markup {
     let (lang, comparison) = (view.lang, view.comparison);
     let failures = sentences::failures(lang, comparison.limit_seconds);
     let margin = sentences::margin(lang, &percent(lang, comparison.margin, 0));
+    let declared = comparison.declared.as_ref().map(|(from, to, on)| {
+        let on = on.as_ref().map(|on| day(lang, on));
+        sentences::declared(lang, &day(lang, from), &day(lang, to), on.as_deref())
+    });
     let points = [
         prose::method_kinds(lang),
         prose::method_assigned(lang),
@@ -33,6 +37,7 @@ fn method(view: &View<'_>) -> Markup {
         section.method id="method" aria-labelledby="method-title" {
             h2 id="method-title" { (terms::method(lang)) }
             ol { @for point in points { li { (point) } } }
+            @if let Some(declared) = declared { p { (declared) } }
             (parts::table(view, &grids::council::models(view)))
         }
     }

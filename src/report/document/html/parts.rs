@@ -7,7 +7,7 @@ use crate::report::document::view::View;
 use crate::report::document::words::{closed, prose};
 
 /// Rows of a table that is kept on one page of paper.
-const SHORT: usize = 8;
+const SHORT: usize = 10;
 
 /// A table in a region that scrolls on its own when it is wider than the screen; nothing when it has no rows.
 pub(super) fn table(view: &View<'_>, grid: &Grid) -> Markup {
@@ -15,16 +15,29 @@ pub(super) fn table(view: &View<'_>, grid: &Grid) -> Markup {
     html! {
         @if !grid.is_empty() {
             div.scroll .short[grid.rows.len() <= SHORT] role="region" tabindex="0" aria-labelledby=(caption) {
-                table id=(grid.id) {
+                table id=(grid.id) .dense[is_dense(grid)] {
                     caption id=(caption) { (grid.caption) }
-                    thead { tr { @for column in &grid.columns { th scope="col" .number[column.numeric] { (column.head) } } } }
+                    thead {
+                        tr { @for column in &grid.columns { th scope="col" .number[column.numeric] { (column.head) } } }
+                    }
                     tbody {
-                        @for row in &grid.rows { tr { @for (cell, column) in row.iter().zip(&grid.columns) { (self::cell(view, cell, column)) } } }
+                        @for row in &grid.rows {
+                            tr {
+                                @for (cell, column) in row.iter().zip(&grid.columns) {
+                                    (self::cell(view, cell, column))
+                                }
+                            }
+                        }
                     }
                 }
             }
         }
     }
+}
+
+/// Whether a table has too many intervals for each to stand on one line.
+fn is_dense(grid: &Grid) -> bool {
+    grid.rows.first().is_some_and(|row| row.iter().filter(|cell| matches!(cell, Cell::Figure(..))).count() > 4)
 }
 
 fn cell(view: &View<'_>, cell: &Cell, column: &Column) -> Markup {

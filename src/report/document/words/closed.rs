@@ -1,5 +1,5 @@
-//! Words of closed sets (reasons, criteria, formulas, sources) as a reader would say them. A word that is not known here
-//! is shown as it is: nothing is ever hidden.
+//! Words of closed sets (reasons, criteria, formulas, sources) as a reader would say them. A word that is not known
+//! here is shown as it is: nothing is ever hidden.
 
 use crate::report::comparison::Metric;
 use crate::report::document::Lang;

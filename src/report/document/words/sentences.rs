@@ -46,11 +46,13 @@ pub(crate) fn exploratory(lang: Lang, declared: Option<(&str, &str, Option<&str>
         (Lang::Fr, None) => "aucune période d’évaluation n’a été déclarée à l’avance".to_owned(),
         (Lang::En, None) => "no evaluation period was declared beforehand".to_owned(),
         (Lang::Fr, Some((from, to, Some(on)))) => format!(
-            "la période déclarée (du {from} au {to}, déclarée le {on}) n’est pas celle-ci, n’est pas terminée, ou a été \
+            "la période déclarée (du {from} au {to}, déclarée le {on}) n’est pas celle-ci, n’est pas terminée, ou a \
+            été \
              déclarée après son début"
         ),
         (Lang::En, Some((from, to, Some(on)))) => format!(
-            "the declared period ({from} to {to}, declared on {on}) is not this one, is not over, or was declared after it \
+            "the declared period ({from} to {to}, declared on {on}) is not this one, is not over, or was declared \
+            after it \
              began"
         ),
         (Lang::Fr, Some((from, to, None))) => {
@@ -63,6 +65,18 @@ pub(crate) fn exploratory(lang: Lang, declared: Option<(&str, &str, Option<&str>
     match lang {
         Lang::Fr => format!("Document exploratoire\u{a0}: {why}. Les chiffres sont montrés, sans aucune conclusion."),
         Lang::En => format!("Exploratory document: {why}. Figures are shown, and nothing is claimed."),
+    }
+}
+
+/// The period that was declared beforehand.
+pub(crate) fn declared(lang: Lang, from: &str, to: &str, on: Option<&str>) -> String {
+    match (lang, on) {
+        (Lang::Fr, Some(on)) => format!("La période d’évaluation, du {from} au {to}, a été déclarée le {on}."),
+        (Lang::Fr, None) => {
+            format!("Une période d’évaluation, du {from} au {to}, a été déclarée\u{a0}; le jour n’en est pas connu.")
+        }
+        (Lang::En, Some(on)) => format!("The evaluation period, {from} to {to}, was declared on {on}."),
+        (Lang::En, None) => format!("An evaluation period, {from} to {to}, was declared; on which day is not known."),
     }
 }
 
@@ -90,7 +104,8 @@ pub(crate) fn use_and_cost(lang: Lang, questions: u64, cost: Option<(&str, bool)
              {high} cents."
         ),
         (Lang::Fr, None) => format!(
-            "{asked}\u{a0}; le coût d’une question n’est pas connu (la commune avait compté de {low} à {high} centimes)."
+            "{asked}\u{a0}; le coût d’une question n’est pas connu (la commune avait compté de {low} à {high} \
+            centimes)."
         ),
         (Lang::En, None) => {
             format!("{asked}; the cost of a question is not known (the town had assumed {low} to {high} cents).")
@@ -130,11 +145,13 @@ pub(crate) fn forecast(lang: Lang, forecast: Option<(&str, &str, &str)>, envelop
         ),
         (Lang::En, Some((value, low, high))) => {
             format!(
-                "At the end of the year, {value} is expected to be spent ({low} to {high}), of an envelope of {envelope}"
+                "At the end of the year, {value} is expected to be spent ({low} to {high}), of an envelope of \
+                {envelope}"
             )
         }
         (Lang::Fr, None) => format!(
-            "Il est trop tôt pour prévoir la dépense de l’année\u{a0}: {spent} ont été dépensés sur une enveloppe de {envelope}"
+            "Il est trop tôt pour prévoir la dépense de l’année\u{a0}: {spent} ont été dépensés sur une enveloppe \
+            de {envelope}"
         ),
         (Lang::En, None) => {
             format!("It is too early to forecast the year: {spent} of an envelope of {envelope} was spent so far")
@@ -178,7 +195,8 @@ pub(crate) fn rounds(lang: Lang, rounds: u64, left_out: u64, questions: u64) -> 
     let (rounds, left_out, questions) = (integer(lang, rounds), integer(lang, left_out), integer(lang, questions));
     match lang {
         Lang::Fr => format!(
-            "{questions} questions de la commune, envoyées à tous les modèles dans la même minute, en {rounds} séries\u{a0}; \
+            "{questions} questions de la commune, envoyées à tous les modèles dans la même minute, en {rounds} \
+            séries\u{a0}; \
              {left_out} séries écartées parce qu’elles ont commencé trop tard ou qu’un modèle manquait."
         ),
         Lang::En => format!(
@@ -206,11 +224,13 @@ pub(crate) fn people(lang: Lang, groups: u64, people: Option<u64>, left_out: &st
     let at_least = people.map(|people| integer(lang, people));
     match (lang, at_least) {
         (Lang::Fr, Some(people)) => format!(
-            "Au moins {people} personnes, en {groups} groupes d’au moins onze\u{a0}; {left_out} des questions sont dans des \
+            "Au moins {people} personnes, en {groups} groupes d’au moins onze\u{a0}; {left_out} des questions sont \
+            dans des \
              groupes de questions écartés, faute d’assez de questions pour chaque modèle."
         ),
         (Lang::En, Some(people)) => format!(
-            "At least {people} people, in {groups} groups of at least eleven; {left_out} of the questions lie in groups of \
+            "At least {people} people, in {groups} groups of at least eleven; {left_out} of the questions lie in \
+            groups of \
              questions left out, for want of enough questions to each model."
         ),
         (Lang::Fr, None) => format!("Moins de 11 personnes\u{a0}: leur nombre n’est pas montré ({groups} groupes)."),
@@ -230,24 +250,31 @@ pub(crate) fn votes(lang: Lang, votes: Option<u64>, people: Option<u64>) -> Stri
     }
 }
 
-/// Seats that the envelope pays for.
-pub(crate) fn seats(lang: Lang, seat: &str, seats: Option<i64>, questions: Option<i64>) -> String {
-    let count = |value: Option<i64>| {
-        value
-            .and_then(|value| u64::try_from(value).ok())
-            .map_or_else(|| super::terms::not_known(lang).to_owned(), |value| integer(lang, value))
-    };
-    let (seats, questions) = (count(seats), count(questions));
+/// A measure of one class of questions.
+pub(crate) fn of_class(lang: Lang, measure: &str, class: &str) -> String {
     match lang {
-        Lang::Fr => format!(
-            "Avec des abonnements individuels à {seat} par mois, l’enveloppe de l’année paierait {seats} abonnements\u{a0}; le \
-             prix d’un abonnement d’un mois paie ici {questions} questions."
-        ),
-        Lang::En => format!(
-            "With individual seats at {seat} a month, the envelope of the year would pay for {seats} seats; the price of one \
-             seat for a month pays for {questions} questions here."
-        ),
+        Lang::Fr => format!("{measure}, questions {class}"),
+        Lang::En => format!("{measure}, {class} questions"),
     }
+}
+
+/// What individual seats cost, and what would be had for the same money where it is known.
+pub(crate) fn seats(lang: Lang, seat: &str, seats: Option<i64>, questions: Option<i64>) -> String {
+    let count =
+        |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok()).map(|value| integer(lang, value));
+    let mut parts = vec![match lang {
+        Lang::Fr => format!("Un abonnement individuel coûte {seat} par mois"),
+        Lang::En => format!("An individual seat costs {seat} a month"),
+    }];
+    parts.extend(count(seats).map(|seats| match lang {
+        Lang::Fr => format!("l’enveloppe de l’année en paierait {seats}"),
+        Lang::En => format!("the envelope of the year would pay for {seats} of them"),
+    }));
+    parts.extend(count(questions).map(|questions| match lang {
+        Lang::Fr => format!("le prix d’un mois d’abonnement paie ici {questions} questions"),
+        Lang::En => format!("the price of a month’s seat pays for {questions} questions here"),
+    }));
+    format!("{}.", parts.join(lang.pick("\u{a0}; ", "; ")))
 }
 
 /// Day on which the envelope is spent.
@@ -287,11 +314,13 @@ pub(crate) fn failures(lang: Lang, seconds: u64) -> String {
     let limit = beyond(lang, seconds);
     match lang {
         Lang::Fr => format!(
-            "Une question restée sans réponse n’est pas oubliée\u{a0}: son attente compte comme {limit}. Quand un autre \
+            "Une question restée sans réponse n’est pas oubliée\u{a0}: son attente compte comme {limit}. Quand un \
+            autre \
              fournisseur a pris le relais, l’échec reste au compte de celui qui a échoué."
         ),
         Lang::En => format!(
-            "A question without an answer is not forgotten: its wait counts as {limit}. When another vendor took over, the \
+            "A question without an answer is not forgotten: its wait counts as {limit}. When another vendor took \
+            over, the \
              failure stays with the one that failed."
         ),
     }

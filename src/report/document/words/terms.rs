@@ -36,7 +36,6 @@ super::texts! {
     yes: "oui", "yes";
     no: "non", "no";
     exploratory_metric: "non, à titre indicatif", "no, for information";
-    all_questions: "toutes", "all";
     questions: "Questions", "Questions";
     answers: "Réponses", "Answers";
     answered: "Part répondue", "Share answered";
@@ -98,6 +97,7 @@ super::texts! {
     total: "Total", "Total";
     rank: "Rang", "Rank";
     weight_range: "Quand le poids va", "When the weight goes";
+    reference_cents: "Prix de référence par réponse (centimes HT)", "Reference price of an answer (cents, no VAT)";
     reference_price: "Prix de référence par réponse", "Reference price of an answer";
 
     hosts: "Serveurs appelés et région promise", "Hosts called and region promised";

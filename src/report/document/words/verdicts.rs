@@ -30,8 +30,8 @@ pub(crate) fn verdict(view: &View<'_>, claim: &Claim) -> String {
     format!("{words} ({n})")
 }
 
-/// A shown difference with its size, as the winner sees it: `A fait moins attendre que B (29 % de moins, de 23 % à 34 % ;
-/// n = 320)`.
+/// A shown difference with its size, as the winner sees it: `A fait moins attendre que B (29 % de moins, de 23 % à 34
+/// % ; n = 320)`.
 pub(crate) fn shown_difference(view: &View<'_>, claim: &Claim) -> Option<String> {
     let (words, effect) = match view.verdict(claim) {
         Verdict::FirstBetter => (advantage(view, claim.metric, &claim.first, &claim.second), claim.effect),

@@ -6,7 +6,7 @@ use crate::report::document::view::View;
 use crate::report::document::words::terms;
 
 use super::formats::Formats;
-use super::{Row, euros, page_setup};
+use super::{Row, euros, height, page_setup};
 
 /// Where the assumptions stand, as formulas name them.
 const RISE: &str = "$B$3";
@@ -14,6 +14,7 @@ const VAT: &str = "$B$4";
 const QUESTIONS: &str = "$B$5";
 const ENVELOPE: &str = "$B$6";
 const HEAD_ROW: Row = 7;
+const WIDTH: f64 = 18.0;
 /// What the sheet begins with: a reader changes it.
 const FIRST_RISE: f64 = 0.1;
 
@@ -52,9 +53,10 @@ pub(super) fn write(view: &View<'_>, formats: &Formats, sheet: &mut Worksheet) -
         terms::year_vat(lang),
         terms::envelope_share(lang),
     ];
+    sheet.set_row_height(HEAD_ROW, height(heads.map(|head| (head.chars().count(), WIDTH))))?;
     for (column, head) in (0..).zip(heads) {
         sheet.write_string_with_format(HEAD_ROW, column, head, &formats.head)?;
-        sheet.set_column_width(column, if column == 0 { 40.0 } else { 18.0 })?;
+        sheet.set_column_width(column, if column == 0 { 40.0 } else { WIDTH })?;
     }
     for (row, priced) in (HEAD_ROW + 1..).zip(&section.repriced) {
         sheet.write_string_with_format(row, 0, view.name(&priced.model), &formats.row_head)?;

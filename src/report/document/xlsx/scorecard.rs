@@ -1,5 +1,5 @@
-//! A sheet to play with the scorecard: weights and levels are cells; points, totals and ranks are formulas. The price is
-//! marked with the classic formula, lowest price ÷ price (note of the French procurement directorate, 2024).
+//! A sheet to play with the scorecard: weights and levels are cells; points, totals and ranks are formulas. The price
+//! is marked with the classic formula, lowest price ÷ price (note of the French procurement directorate, 2024).
 
 use rust_xlsxwriter::{Formula, Worksheet, XlsxError, utility::row_col_to_cell};
 
@@ -8,12 +8,13 @@ use crate::report::document::view::View;
 use crate::report::document::words::{closed, prose, terms};
 
 use super::formats::Formats;
-use super::{Column, Row, euros, page_setup};
+use super::{Column, Row, euros, height, page_setup};
 
 const PRICE_ROW: Row = 3;
 const FIRST_CRITERION: Row = 4;
 const WEIGHTS: Column = 1;
 const FIRST_OFFER: Column = 2;
+const WIDTH: f64 = 20.0;
 const CLASSIC: &str = "classic";
 
 /// Whether there is a scorecard with a price for each offer.
@@ -75,6 +76,9 @@ fn heads(view: &View<'_>, formats: &Formats, sheet: &mut Worksheet, plan: &Plan)
     sheet.write_string_with_format(row, 0, terms::criterion(lang), &formats.head)?;
     sheet.write_string_with_format(row, WEIGHTS, terms::weight_percent(lang), &formats.head)?;
     sheet.set_column_width(0, 36.0)?.set_column_width(WEIGHTS, 12.0)?;
+    let names = view.comparison.scorecard.offers.iter().map(|offer| view.short_name(offer).chars().count());
+    let title = terms::level(lang).chars().count();
+    sheet.set_row_height(row, height(names.map(|name| (title + 3 + name, WIDTH))))?;
     for (first, title) in [(FIRST_OFFER, terms::level(lang)), (plan.points(), terms::points(lang))] {
         for ((_, column), offer) in plan.columns(first).zip(&view.comparison.scorecard.offers) {
             sheet.write_string_with_format(
@@ -83,7 +87,7 @@ fn heads(view: &View<'_>, formats: &Formats, sheet: &mut Worksheet, plan: &Plan)
                 format!("{title} – {}", view.short_name(offer)),
                 &formats.head,
             )?;
-            sheet.set_column_width(column, 20.0)?;
+            sheet.set_column_width(column, WIDTH)?;
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use crate::report::document::view::View;
 use crate::report::document::words::terms;
 
 use super::formats::Formats;
-use super::{Column, Row, euros, page_setup};
+use super::{Column, Row, euros, height, page_setup};
 
 /// Rows above the headings: the caption, and an empty one.
 const HEAD_ROW: Row = 2;
@@ -31,16 +31,25 @@ pub(super) fn write(view: &View<'_>, formats: &Formats, sheet: &mut Worksheet, g
     let shapes: Vec<Shape> = (0..grid.columns.len()).map(|column| shape(grid, column)).collect();
     let mut at: Column = 0;
     let mut starts = Vec::new();
+    let mut head_sizes = Vec::new();
+    let mut widths = Vec::new();
     for (index, (column, shape)) in grid.columns.iter().zip(&shapes).enumerate() {
         starts.push(at);
         for head in heads(view.lang, &column.head, *shape) {
-            sheet.write_string_with_format(HEAD_ROW, at, head, &formats.head)?;
             let width = if column.numeric { NUMBER_WIDTH } else { TEXT_WIDTH };
-            sheet.set_column_width(at, if index == 0 { FIRST_WIDTH } else { width })?;
+            let width = if index == 0 { FIRST_WIDTH } else { width };
+            head_sizes.push((head.chars().count(), width));
+            sheet.write_string_with_format(HEAD_ROW, at, head, &formats.head)?;
+            sheet.set_column_width(at, width)?;
+            widths.push((index, width));
             at += 1;
         }
     }
+    sheet.set_row_height(HEAD_ROW, height(head_sizes))?;
     for (row, cells) in (HEAD_ROW + 1..).zip(&grid.rows) {
+        // Only words are wrapped; a number has a line of its own.
+        let words = widths.iter().filter_map(|(index, width)| Some((words(view, cells.get(*index)?), *width)));
+        sheet.set_row_height(row, height(words))?;
         for ((cell, start), shape) in cells.iter().zip(&starts).zip(&shapes) {
             put(view, formats, sheet, (row, *start), cell, *shape)?;
         }
@@ -48,6 +57,14 @@ pub(super) fn write(view: &View<'_>, formats: &Formats, sheet: &mut Worksheet, g
     sheet.set_freeze_panes(HEAD_ROW + 1, 1)?.set_repeat_rows(HEAD_ROW, HEAD_ROW)?;
     page_setup(sheet, at > 5);
     Ok(())
+}
+
+/// Characters of a cell of words.
+fn words(view: &View<'_>, cell: &Cell) -> usize {
+    match cell {
+        Cell::Head(_) | Cell::Text(_) | Cell::Suppressed | Cell::Persons(None) => cell.show(view).main.chars().count(),
+        _ => 0,
+    }
 }
 
 fn shape(grid: &Grid, column: usize) -> Shape {
