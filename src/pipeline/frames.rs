@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::Stream;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -126,6 +127,14 @@ impl Frames {
         let awaited = frame.is_none() && !ended;
         self.slot.awaited.store(awaited, Ordering::Relaxed);
         if awaited { Poll::Pending } else { Poll::Ready(frame) }
+    }
+}
+
+impl Stream for Frames {
+    type Item = Bytes;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        Self::poll_next(self.get_mut(), context)
     }
 }
 
