@@ -166,22 +166,22 @@ impl Duels {
         let (left, right) = self.draw(who)?;
         let second = question.room.split(0).ok_or(PipelineError::Internal("a permit cannot be split"))?;
         let Question { chat, request_id, local_passages, received, room } = question;
-        let side = |place, model: &String, name, room| {
+        // Both or none, before either is asked.
+        let enter = || self.pipeline.enter(Self::town(who)).map_err(DuelError::of_side);
+        let doors = (enter()?, enter()?);
+        let side = |place, model: &String, name, room, entered| {
             let request = Ok(ApiRequest::Chat(ChatRequest { model: model.clone(), stream: true, ..chat.clone() }));
             let (witness, heard) = oneshot::channel();
             // The ids of both calls begin with the client's.
             let request_id = format!("{request_id}-{name}");
             let asking = Asking { request_id, local_passages, witness: Some(witness) };
             let incoming = Incoming { request, asking, received, room };
-            let entered = self.pipeline.enter(Self::town(who))?;
             let pipeline = Arc::clone(&self.pipeline);
-            let asked = Box::pin(async move { pipeline.answer(entered, incoming).await });
-            Ok::<_, PipelineError>(Side::new(place, asked, heard))
+            let asked = self.shutdown.spawn(async move { pipeline.answer(entered, incoming).await });
+            Side::new(place, asked, heard)
         };
-        let sides = [
-            side(Place::Left, left, "left", room).map_err(DuelError::of_side)?,
-            side(Place::Right, right, "right", second).map_err(DuelError::of_side)?,
-        ];
+        let sides =
+            [side(Place::Left, left, "left", room, doors.0), side(Place::Right, right, "right", second, doors.1)];
         let mut contest = Contest::new(self, who, entered, sides);
         match tokio::time::timeout(self.patience, contest.begun()).await {
             Ok(Err(error)) => {
@@ -191,7 +191,10 @@ impl Duels {
                 }
                 Err(error)
             }
-            Ok(Ok(())) | Err(_) => Ok(contest),
+            Ok(Ok(())) | Err(_) => {
+                contest.turned_away();
+                Ok(contest)
+            }
         }
     }
 

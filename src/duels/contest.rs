@@ -167,6 +167,40 @@ impl Contest {
     }
 }
 
+impl Contest {
+    fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<DuelEvent>> {
+        loop {
+            if let Some(event) = self.queue.pop_front() {
+                return Poll::Ready(Some(event));
+            }
+            if self.over {
+                return Poll::Ready(None);
+            }
+            if let Some((kept, expires_at)) = &mut self.keeping {
+                let expires_at = *expires_at;
+                let kept = ready!(Pin::new(kept).poll(context));
+                self.keeping = None;
+                self.kept(kept, expires_at);
+                continue;
+            }
+            match self.step(context) {
+                Ok(true) => {}
+                Ok(false) if self.sides.iter().all(Side::has_ended) => self.end(),
+                Ok(false) => return Poll::Pending,
+                Err((place, _refusal)) => {
+                    // Too late for a status; why is in the log of the attempt, and in the books.
+                    self.queue.push_back(DuelEvent::Broke(place));
+                }
+            }
+        }
+    }
+
+    /// An event is told, and the client may take its time: it waits for neither answer until it asks for the next.
+    pub(super) fn turned_away(&self) {
+        self.sides.iter().for_each(Side::turned_away);
+    }
+}
+
 fn after(now: Timestamp, wait: Duration) -> Timestamp {
     now.saturating_add(wait).unwrap_or(Timestamp::MAX)
 }
@@ -175,30 +209,10 @@ impl Stream for Contest {
     type Item = DuelEvent;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<DuelEvent>> {
-        let this = &mut *self;
-        loop {
-            if let Some(event) = this.queue.pop_front() {
-                return Poll::Ready(Some(event));
-            }
-            if this.over {
-                return Poll::Ready(None);
-            }
-            if let Some((kept, expires_at)) = &mut this.keeping {
-                let expires_at = *expires_at;
-                let kept = ready!(Pin::new(kept).poll(context));
-                this.keeping = None;
-                this.kept(kept, expires_at);
-                continue;
-            }
-            match this.step(context) {
-                Ok(true) => {}
-                Ok(false) if this.sides.iter().all(Side::has_ended) => this.end(),
-                Ok(false) => return Poll::Pending,
-                Err((place, _refusal)) => {
-                    // Too late for a status; why is in the log of the attempt, and in the books.
-                    this.queue.push_back(DuelEvent::Broke(place));
-                }
-            }
+        let polled = self.poll_event(context);
+        if polled.is_ready() {
+            self.turned_away();
         }
+        polled
     }
 }

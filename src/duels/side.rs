@@ -7,14 +7,15 @@ use futures_util::Stream;
 use providers::sse::{Frame, FrameSplitter};
 use serde::Deserialize;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::style::style_of;
 use super::{DuelEvent, Place};
 use crate::ledger::{DuelSide, Entry, LengthClass, Outcome};
 use crate::pipeline::{Answered, Delivery, Frames, PipelineError};
 
-/// A call that its vendor has not begun to answer.
-pub(super) type Asked = Pin<Box<dyn Future<Output = Result<Answered, PipelineError>> + Send>>;
+/// A call that its vendor has not begun to answer: a task, which goes on whether or not somebody reads the other answer.
+pub(super) type Asked = JoinHandle<Result<Answered, PipelineError>>;
 
 /// An answer that is whole and in the books.
 pub(super) struct Answer {
@@ -62,6 +63,13 @@ impl Side {
         matches!(self.state, State::Ended(_))
     }
 
+    /// The reader has something else to do than to wait for this answer.
+    pub(super) fn turned_away(&self) {
+        if let State::Answering(frames, _) = &self.state {
+            frames.turned_away();
+        }
+    }
+
     /// The answer, once, when it is whole.
     pub(super) fn take_answer(&mut self) -> Option<Box<Answer>> {
         match &mut self.state {
@@ -73,7 +81,10 @@ impl Side {
     /// Goes one step on and gives what is to be told, if anything; an error where no answer began.
     pub(super) fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<DuelEvent>, PipelineError>> {
         match &mut self.state {
-            State::Asked(asked) => asked.as_mut().poll(context).map(|answered| self.began(answered)),
+            State::Asked(asked) => Pin::new(asked).poll(context).map(|answered| {
+                let failed = |_| PipelineError::Internal("a call of a duel came to no end");
+                self.began(answered.map_err(failed).flatten())
+            }),
             State::Answering(frames, splitter) => match Pin::new(frames).poll_next(context) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Some(bytes)) => {

@@ -151,25 +151,40 @@ impl ApiError {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", Some("duels_unavailable"), text)
                     .never_retry()
             }
-            DuelError::BudgetSpent(refusal) => {
-                let resets = calendar.local(refusal.resets_at);
-                let text = format!(
-                    "Le budget de la commune pour les duels ne suffit plus ce mois-ci, retour le {resets} ; votre propre budget n'est pas touché, posez votre question par /v1/chat/completions. (The town's budget for duels is spent; resets {resets}.)"
-                );
-                let (kind, code) = ("insufficient_quota", Some("insufficient_quota"));
-                Self::new(StatusCode::TOO_MANY_REQUESTS, kind, code, text).never_retry()
-            }
+            DuelError::BudgetSpent(refusal) => Self::duels_spent(&refusal, calendar),
             DuelError::Refused(error) => Self::from_pipeline(error, calendar),
             DuelError::SideFailed(PipelineError::Rate(_)) => Self::overloaded(),
             DuelError::SideFailed(error) => Self::side_failed(error, calendar),
         }
     }
 
+    /// The town's budget for duels. What the call might have cost is not told: it would tell the model.
+    fn duels_spent(refusal: &Refusal, calendar: &Calendar) -> Self {
+        let resets = calendar.local(refusal.resets_at);
+        let allowed = format_nanos(refusal.allowed);
+        let state = if refusal.is_spent() {
+            format!("les {allowed} EUR prévus sont épuisés")
+        } else {
+            let left = format_nanos((refusal.allowed - refusal.used - refusal.held).max(0));
+            format!("il reste {left} EUR sur {allowed} EUR, trop peu pour deux réponses")
+        };
+        let text = format!(
+            "Le budget de la commune pour les duels de ce mois : {state}, retour le {resets} ; votre propre budget n'est pas touché, posez votre question par /v1/chat/completions. (The town's budget for duels: {allowed} EUR a month allowed; resets {resets}.)"
+        );
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", Some("insufficient_quota"), text).never_retry()
+    }
+
     /// The status says how to go on, the words and the code nothing of the vendor.
     fn side_failed(error: PipelineError, calendar: &Calendar) -> Self {
         let text = "L'un des deux assistants n'a pas répondu ; le duel est annulé et rien ne vous est compté. (One of the two models did not answer; the duel is off.)";
-        let Self { status, retry_after, should_retry, .. } = Self::from_pipeline(error, calendar);
-        let kind = if status.is_server_error() { "server_error" } else { "invalid_request_error" };
+        let Self { status, kind, retry_after, should_retry, .. } = Self::from_pipeline(error, calendar);
+        // That a model is gone, or may not be asked, is nothing that the resident got wrong.
+        let (status, kind) = match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
+                (StatusCode::BAD_GATEWAY, "server_error")
+            }
+            _ => (status, kind),
+        };
         Self { retry_after, should_retry, ..Self::new(status, kind, Some("duel_failed"), text) }
     }
 

@@ -361,7 +361,10 @@ async fn the_budget_of_duels_holds_and_is_the_towns() {
         if status == 429 {
             assert_eq!(answer.refusal(), (429, "insufficient_quota".to_owned(), false));
             assert_eq!(answer.header("x-should-retry"), Some("false"));
-            assert!(answer.text().contains("retour le 01/12/2026"), "{}", answer.text());
+            let left = if budget == 1 { "il reste " } else { "il reste 0" };
+            for told in ["retour le 01/12/2026", &format!("sur {euros} EUR"), left] {
+                assert!(answer.text().contains(told), "{told}: {}", answer.text());
+            }
         }
         assert_eq!(gateway.ask(&key, "auto", "x", false).await.status, 200, "the resident's own budget is another");
         gateway.settled().await;
@@ -422,9 +425,7 @@ async fn who_leaves_in_the_middle_has_both_calls_settled_and_nothing_kept() {
     for vendor in [&gateway.openai, &gateway.mistral] {
         vendor.script([Step::Stream { pieces: 20, gap: Duration::from_millis(20), end: End::Proper }]);
     }
-    let request = TestGateway::post("/v1/duels", &key, &question());
-    let response = gateway.router().oneshot(request).await.unwrap();
-    let mut body = response.into_body().into_data_stream();
+    let mut body = open(&gateway, &key).await.into_data_stream();
     for _ in 0..4 {
         body.next().await.unwrap().unwrap();
     }
@@ -435,6 +436,47 @@ async fn who_leaves_in_the_middle_has_both_calls_settled_and_nothing_kept() {
     for entry in entries {
         assert_eq!((entry.outcome, entry.client_left, entry.charged.tokens), (Outcome::Completed, true, 30));
     }
+    assert_eq!(kept(&gateway), 0);
+}
+
+/// Asks and gives the body, still to be read.
+async fn open(gateway: &TestGateway, key: &str) -> Body {
+    let request = TestGateway::post("/v1/duels", key, &question());
+    let response = gateway.router().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    response.into_body()
+}
+
+#[tokio::test]
+async fn both_texts_come_while_neither_answer_has_ended() {
+    let gateway = gateway_of_two("[upstream]\ndrain_seconds = 1").await;
+    let key = gateway.resident();
+    for vendor in [&gateway.openai, &gateway.mistral] {
+        vendor.script([Step::Stream { pieces: 2, gap: Duration::from_millis(1), end: End::Silence }]);
+    }
+    let mut body = open(&gateway, &key).await.into_data_stream();
+    let mut read = String::new();
+    while !(read.contains("event: left\n") && read.contains("event: right\n")) {
+        read += std::str::from_utf8(&body.next().await.unwrap().unwrap()).unwrap();
+    }
+    drop(body);
+    gateway.settled().await;
+    let outcomes: Vec<_> = gateway.entries().iter().map(|entry| entry.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Interrupted; 2], "read on, within the bound");
+}
+
+#[tokio::test]
+async fn who_stays_but_does_not_read_holds_no_call_past_the_total_deadline() {
+    let deadlines = "[upstream]\ntotal_seconds = 2\nfirst_byte_seconds = 2\nidle_seconds = 2";
+    let gateway = gateway_of_two(deadlines).await;
+    let key = gateway.resident();
+    for vendor in [&gateway.openai, &gateway.mistral] {
+        vendor.script([Step::Stream { pieces: 100, gap: Duration::from_millis(5), end: End::Proper }]);
+    }
+    let unread = open(&gateway, &key).await;
+    gateway.settled().await;
+    assert_eq!(gateway.entries().len(), 2);
+    drop(unread);
     assert_eq!(kept(&gateway), 0);
 }
 
