@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::alerts::Watcher;
 use crate::clock::Clock;
 use crate::config::{AlertConfig, Config, ConnectionConfig};
+use crate::duels::Duels;
 use crate::http::{AppState, Shared, UploadSettings, mairie_router, ops_router, public_router};
 use crate::identity::{Directory, InstanceSecret};
 use crate::ledger::{Ledger, sweep_until_shutdown};
@@ -138,8 +139,17 @@ impl App {
         let pipeline = Pipeline::new(config, terms.clone(), secret, ledger.clone(), clock.clone(), shutdown.clone());
         let pipeline = Arc::new(pipeline);
         let examiner = Examiner::new(config, ledger.clone(), terms.clone(), clock.clone());
+        let duels = Duels::new(
+            Arc::clone(&pipeline),
+            ledger.clone(),
+            config.calendar.clone(),
+            clock.clone(),
+            shutdown.clone(),
+            config.server.keep_alive,
+        );
         let state = AppState::from(Shared {
             pipeline,
+            duels,
             examiner: Arc::new(examiner),
             directory: Directory::new(ledger.clone(), terms.clone()),
             ledger,

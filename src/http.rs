@@ -5,6 +5,7 @@
 
 mod answer;
 mod body;
+mod duels;
 mod endpoints;
 mod entered;
 mod error;
@@ -27,6 +28,7 @@ use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
+use crate::duels::Duels;
 use crate::identity::Directory;
 use crate::ledger::{Ledger, StoreError};
 use crate::pipeline::Pipeline;
@@ -60,6 +62,8 @@ impl std::ops::Deref for AppState {
 pub struct Shared {
     /// Answers requests.
     pub pipeline: Arc<Pipeline>,
+    /// Runs blind duels.
+    pub duels: Duels,
     /// Recognises residents.
     pub directory: Directory,
     /// Read for figures.
@@ -132,6 +136,8 @@ fn api_routes(router: Router<AppState>, base: &str) -> Router<AppState> {
         .route(&at("/moderations"), post(endpoints::moderations))
         // Its own bounds are kept while the form is read.
         .route(&at("/audio/transcriptions"), post(transcriptions::transcriptions).layer(DefaultBodyLimit::disable()))
+        .route(&at("/duels"), post(duels::ask))
+        .route(&at("/duels/{id}/vote"), post(duels::vote))
         .route(&at("/models"), get(models::list_models))
         .route(&at("/models/{*id}"), get(models::get_model))
         .route(&at("/usage"), get(usage::get_usage))

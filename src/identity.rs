@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::config::Plan;
+use crate::config::{Plan, Residency};
 use crate::ledger::{Assignment, DUELS_ACCOUNT, KeyRecord, PROBES_ACCOUNT, Sighting};
 use crate::terms::Terms;
 
@@ -57,6 +57,15 @@ impl Authenticated {
         };
         let plan = Arc::clone(plan);
         Self { key: Arc::new(key), key_seen: Sighting::default(), plan, terms, assignment }
+    }
+
+    /// The same, for somebody whose own plan may require a region: the stricter rule holds.
+    pub fn within(mut self, hosts: Residency) -> Self {
+        let stricter = self.plan.hosts.and(hosts);
+        if stricter != self.plan.hosts {
+            Arc::make_mut(&mut self.plan).hosts = stricter;
+        }
+        self
     }
 
     /// How a model asked for by name counts: chosen by a resident, or part of the town's comparison.

@@ -46,7 +46,7 @@ pub use sqlite::{Durability, SqliteSettings};
 pub use stop::{Stop, StopScope, Stops};
 pub use stratum::{Evidence, GROUPS, HourBand, People, Stratum, group_of, person};
 pub use sweep::sweep_until_shutdown;
-pub use trial::{Duel, DuelSide, OpenDuel, Probe, Qualifier, Style, Vote};
+pub use trial::{Duel, DuelSide, FoundDuel, OpenDuel, Probe, Qualifier, Style, Vote};
 
 use crate::quota::Windows;
 use account::{TOWN, bounded};
@@ -313,13 +313,14 @@ impl Ledger {
         }
     }
 
-    /// The duel of that id, while it waits.
+    /// The duel of that id, while it waits, and until it would have expired once it was judged. One that has waited for
+    /// too long may be there still.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
-    pub fn find_duel(&self, id: &str, now: Timestamp) -> Result<Option<OpenDuel>, StoreError> {
+    pub fn find_duel(&self, id: &str) -> Result<Option<FoundDuel>, StoreError> {
         match self {
-            Self::Sqlite(store) => store.find_duel(id, now),
+            Self::Sqlite(store) => store.find_duel(id),
         }
     }
 

@@ -4,6 +4,7 @@
 //! - [`config`]: files and environment, checked; [`clock`], [`shutdown`], [`telemetry`]: leaves that everyone may use
 //! - [`http`]: the three listeners; [`identity`]: keys and the residents behind them
 //! - [`pipeline`]: the life of a request as types, from a live key to settled money
+//! - [`duels`]: two answers side by side, asked by the town through that pipeline, and which one somebody prefers
 //! - [`terms`]: prices, plans and the envelope in force, replaced while running
 //! - [`quota`]: allowances, calendar windows, rates; [`ledger`]: holds, entries, counters, rollups
 //! - [`alerts`]: shares of the envelope and unusual hours, told once and signed
@@ -18,6 +19,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod duels;
 pub mod http;
 pub mod identity;
 pub mod ledger;

@@ -259,6 +259,15 @@ impl Pipeline {
         route::offered(who, self.clock.now())
     }
 
+    /// Those of the models that somebody could ask by name now.
+    ///
+    /// # Errors
+    /// [`PipelineError::Store`] when the ledger cannot say what is stopped.
+    pub fn able<'a>(&self, who: &Authenticated, ids: &'a [String]) -> Result<Vec<&'a String>, PipelineError> {
+        let stops = self.ledger.stops()?;
+        Ok(ids.iter().filter(|id| route::is_able(self, who, id, &stops)).collect())
+    }
+
     /// Answers a request; one that could not be read is refused, and counted like any other refusal. Every endpoint that
     /// can reach a vendor goes through here.
     ///

@@ -12,7 +12,7 @@ use super::output::entries_bar;
 use super::{ConfigFile, EX_SOFTWARE, Failure, complain, say};
 use crate::clock::Clock;
 use crate::ledger::{
-    ADJUSTMENTS, ATTEMPTS, Adjustment, Author, ChainHead, Export, ExportFormat, Ledger, Record, export,
+    ADJUSTMENTS, ATTEMPTS, Adjustment, Author, ChainHead, DUELS, Export, ExportFormat, Ledger, PROBES, Record, export,
 };
 
 /// Verify, export or correct the ledger, or say what an export holds.
@@ -36,7 +36,7 @@ enum Action {
         #[arg(long, value_name = "NUMBER:HASH")]
         noted: Option<ChainHead>,
     },
-    /// Write every attempt, or every adjustment, to standard output.
+    /// Write every attempt, adjustment, probe or judged duel to standard output.
     #[command(after_help = "Example: passerelle ledger export --config passerelle.toml --format csv > ledger.csv")]
     Export {
         #[command(flatten)]
@@ -123,6 +123,10 @@ enum What {
     Attempts,
     /// Adjustments of what was booked.
     Adjustments,
+    /// Questions of the town's basket, each put to one model.
+    Probes,
+    /// Blind duels that residents judged.
+    Duels,
 }
 
 impl What {
@@ -130,6 +134,8 @@ impl What {
         match self {
             Self::Attempts => ATTEMPTS,
             Self::Adjustments => ADJUSTMENTS,
+            Self::Probes => PROBES,
+            Self::Duels => DUELS,
         }
     }
 }

@@ -11,6 +11,8 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::Stream;
 use jiff::Timestamp;
 use providers::chat::InvalidRequest;
 use providers::request::ApiRequest;
@@ -21,7 +23,7 @@ use super::error::ApiError;
 use super::events::EventStream;
 use super::middleware::Head;
 use crate::clock::Tick;
-use crate::pipeline::{Answered, Asking, Delivery, Entered, Frames, Incoming, Standing};
+use crate::pipeline::{Answered, Asking, Delivery, Entered, Incoming, Standing};
 use crate::telemetry::metrics;
 
 // Names of headers, looked up once and not for every answer.
@@ -133,7 +135,10 @@ fn duration_text(seconds: u64) -> String {
 }
 
 /// An event stream that no proxy may hold back.
-fn stream_response(frames: Frames, open: OpenRequest, keep_alive: Duration) -> Response {
+pub(super) fn stream_response<F>(frames: F, open: OpenRequest, keep_alive: Duration) -> Response
+where
+    F: Stream<Item = Bytes> + Unpin + Send + 'static,
+{
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
         (header::CACHE_CONTROL, "no-cache"),

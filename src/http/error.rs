@@ -8,10 +8,12 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
+use providers::chat::InvalidRequest;
 use providers::error::{ErrorKind, ProviderError};
 use providers::money::format_nanos;
 use serde_json::json;
 
+use crate::duels::{DuelError, JudgeError};
 use crate::identity::IdentityError;
 use crate::ledger::{Stop, StopScope, StoreError};
 use crate::pipeline::PipelineError;
@@ -37,9 +39,7 @@ pub struct ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body =
-            json!({"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}});
-        let mut response = (self.status, Json(body)).into_response();
+        let mut response = (self.status, Json(self.body())).into_response();
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -119,6 +119,13 @@ impl ApiError {
         Self::invalid(StatusCode::UNAUTHORIZED, Some("invalid_token"), message).never_retry()
     }
 
+    /// A request that a named parameter makes wrong.
+    pub(super) fn invalid_request(invalid: InvalidRequest) -> Self {
+        let mut error = Self::invalid(StatusCode::BAD_REQUEST, invalid.code, invalid.message);
+        error.param = invalid.param;
+        error
+    }
+
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::invalid(StatusCode::BAD_REQUEST, None, message)
     }
@@ -128,14 +135,79 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", Some("internal_error"), text)
     }
 
+    /// Maps why there is no duel. Nothing of it tells which vendor was drawn.
+    pub(super) fn from_duel(error: DuelError, calendar: &Calendar) -> Self {
+        match error {
+            DuelError::NotOffered => {
+                let text = "La commune ne propose pas de duels ; posez votre question par /v1/chat/completions. (The town offers no duels: the mairie sets comparison.duel_euros_per_month and at least two comparison.models.)";
+                Self::invalid(StatusCode::NOT_FOUND, Some("duels_not_offered"), text).never_retry()
+            }
+            DuelError::NotInPlan => {
+                let text = "Votre formule ne permet pas de duels ; posez votre question par /v1/chat/completions. (Your plan allows fewer than two of the models that are compared.)";
+                Self::invalid(StatusCode::FORBIDDEN, Some("duels_not_offered"), text).never_retry()
+            }
+            DuelError::NobodyToAsk => {
+                let text = "Moins de deux assistants peuvent répondre en ce moment : aucun duel n'est possible ; posez votre question par /v1/chat/completions. (Fewer than two of the compared models can be asked.)";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", Some("duels_unavailable"), text)
+                    .never_retry()
+            }
+            DuelError::BudgetSpent(refusal) => Self::duels_spent(&refusal, calendar),
+            DuelError::Refused(error) => Self::from_pipeline(error, calendar),
+            DuelError::SideFailed(PipelineError::Rate(_)) => Self::overloaded(),
+            DuelError::SideFailed(error) => Self::side_failed(error, calendar),
+        }
+    }
+
+    /// The town's budget for duels. What the call might have cost is not told: it would tell the model.
+    fn duels_spent(refusal: &Refusal, calendar: &Calendar) -> Self {
+        let resets = calendar.local(refusal.resets_at);
+        let allowed = format_nanos(refusal.allowed);
+        let state = if refusal.is_spent() {
+            format!("les {allowed} EUR prévus sont épuisés")
+        } else {
+            let left = format_nanos((refusal.allowed - refusal.used - refusal.held).max(0));
+            format!("il reste {left} EUR sur {allowed} EUR, trop peu pour deux réponses")
+        };
+        let text = format!(
+            "Le budget de la commune pour les duels de ce mois : {state}, retour le {resets} ; votre propre budget n'est pas touché, posez votre question par /v1/chat/completions. (The town's budget for duels: {allowed} EUR a month allowed; resets {resets}.)"
+        );
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", Some("insufficient_quota"), text).never_retry()
+    }
+
+    /// The status says how to go on, the words and the code nothing of the vendor.
+    fn side_failed(error: PipelineError, calendar: &Calendar) -> Self {
+        let text = "L'un des deux assistants n'a pas répondu ; le duel est annulé et rien ne vous est compté. (One of the two models did not answer; the duel is off.)";
+        let Self { status, kind, retry_after, should_retry, .. } = Self::from_pipeline(error, calendar);
+        // That a model is gone, or may not be asked, is nothing that the resident got wrong.
+        let (status, kind) = match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
+                (StatusCode::BAD_GATEWAY, "server_error")
+            }
+            _ => (status, kind),
+        };
+        Self { retry_after, should_retry, ..Self::new(status, kind, Some("duel_failed"), text) }
+    }
+
+    /// What is said within the stream once a duel cannot be judged, in the shape of every error.
+    pub(super) fn duel_failed() -> serde_json::Value {
+        let text = "L'une des deux réponses est incomplète : ce duel ne peut pas être jugé et ne compte pas. (One of the answers is not whole: this duel cannot be judged.)";
+        Self::new(StatusCode::BAD_GATEWAY, "server_error", Some("duel_failed"), text).body()
+    }
+
+    /// What is said within the stream of an answer that broke off.
+    pub(super) fn answer_failed() -> serde_json::Value {
+        let text = "Cet assistant n'a pas terminé sa réponse. (This answer is not whole.)";
+        Self::new(StatusCode::BAD_GATEWAY, "server_error", Some("answer_failed"), text).body()
+    }
+
+    fn body(&self) -> serde_json::Value {
+        json!({"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}})
+    }
+
     /// Maps a failure of the pipeline; `calendar` puts reset times in the town's local time.
     pub(super) fn from_pipeline(error: PipelineError, calendar: &Calendar) -> Self {
         match error {
-            PipelineError::Invalid(invalid) => {
-                let mut error = Self::invalid(StatusCode::BAD_REQUEST, invalid.code, invalid.message);
-                error.param = invalid.param;
-                error
-            }
+            PipelineError::Invalid(invalid) => Self::invalid_request(invalid),
             PipelineError::ModelNotFound(model) | PipelineError::Unpriced(model) => Self::model_not_found(&model),
             PipelineError::OutsideRegion(model) => {
                 let text = format!(
@@ -303,6 +375,27 @@ impl From<StoreError> for ApiError {
         let text = "Le service ne peut pas tenir ses comptes en ce moment, il ne transmet donc aucune question ; réessayez dans un instant. (The ledger is not available.)";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", Some("ledger_unavailable"), text)
             .retry_after(Duration::from_secs(OUR_TROUBLE_RETRY_AFTER))
+    }
+}
+
+impl From<JudgeError> for ApiError {
+    fn from(error: JudgeError) -> Self {
+        let not_found = |code, text| Self::invalid(StatusCode::NOT_FOUND, Some(code), text).never_retry();
+        match error {
+            JudgeError::NotFound => not_found(
+                "duel_not_found",
+                "Ce duel n'existe pas, ou n'est pas le vôtre. (There is no such duel of yours, or it expired long ago.)",
+            ),
+            JudgeError::Expired => not_found(
+                "duel_expired",
+                "Ce duel a expiré : il n'attend plus votre avis. Posez votre question à nouveau. (This duel has expired.)",
+            ),
+            JudgeError::AlreadyJudged => {
+                let text = "Vous avez déjà donné votre avis sur ce duel. (This duel was judged before.)";
+                Self::invalid(StatusCode::CONFLICT, Some("duel_already_judged"), text).never_retry()
+            }
+            JudgeError::Store(error) => error.into(),
+        }
     }
 }
 

@@ -12,13 +12,11 @@ use futures_util::Stream;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::answer::OpenRequest;
-use crate::pipeline::Frames;
-
 /// A comment line, without the blank line that would make some clients see an empty event.
 const KEEP_ALIVE: &[u8] = b": ping\n";
 /// Frames on their way to the client.
-pub(super) struct EventStream {
-    frames: Frames,
+pub(super) struct EventStream<F> {
+    frames: F,
     _open: OpenRequest,
     keep_alive: Duration,
     /// Armed at the first silence, and set again only when it rings: most waits are short.
@@ -26,8 +24,8 @@ pub(super) struct EventStream {
     last: Instant,
 }
 
-impl EventStream {
-    pub(super) fn new(frames: Frames, open: OpenRequest, keep_alive: Duration) -> Self {
+impl<F: Stream<Item = Bytes> + Unpin> EventStream<F> {
+    pub(super) fn new(frames: F, open: OpenRequest, keep_alive: Duration) -> Self {
         Self { frames, _open: open, keep_alive, timer: Box::pin(sleep(keep_alive)), last: Instant::now() }
     }
 
@@ -46,12 +44,12 @@ impl EventStream {
     }
 }
 
-impl Stream for EventStream {
+impl<F: Stream<Item = Bytes> + Unpin> Stream for EventStream<F> {
     type Item = Result<Bytes, Infallible>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        if let Poll::Ready(frame) = this.frames.poll_next(context) {
+        if let Poll::Ready(frame) = Pin::new(&mut this.frames).poll_next(context) {
             this.last = Instant::now();
             return Poll::Ready(frame.map(Ok));
         }
@@ -62,13 +60,14 @@ impl Stream for EventStream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::Frames;
     use crate::shutdown::Shutdown;
     use futures_util::StreamExt;
     use tokio::sync::mpsc::{Sender, channel};
 
     const SILENCE: Duration = Duration::from_secs(15);
 
-    fn stream() -> (Sender<Bytes>, EventStream) {
+    fn stream() -> (Sender<Bytes>, EventStream<Frames>) {
         let (sender, frames) = channel(32);
         (sender, EventStream::new(Frames::relayed(frames), OpenRequest::without_permit(), SILENCE))
     }

@@ -314,7 +314,9 @@ struct AnswerHeaders;
 
 impl Modify for AnswerHeaders {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        let endpoints = openapi.paths.paths.values_mut().filter_map(|path| path.post.as_mut());
+        // Of a duel nothing is told before it is judged.
+        let answers = openapi.paths.paths.iter_mut().filter(|(path, _)| !path.starts_with("/v1/duels"));
+        let endpoints = answers.filter_map(|(_, path)| path.post.as_mut());
         for answer in endpoints.filter_map(|endpoint| endpoint.responses.responses.get_mut("200")) {
             let RefOr::T(answer) = answer else { continue };
             for (name, description) in ANSWER_HEADERS {
@@ -344,6 +346,8 @@ impl Modify for KeyScheme {
         super::endpoints::embeddings,
         super::endpoints::moderations,
         super::transcriptions::transcriptions,
+        super::duels::ask,
+        super::duels::vote,
         super::models::list_models,
         super::models::get_model,
         super::usage::get_usage,

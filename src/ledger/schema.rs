@@ -310,7 +310,8 @@ mod tests {
     use super::*;
     use crate::ledger::exporting::{exported, numbered};
     use crate::ledger::samples::{bare, full};
-    use crate::ledger::{Adjustment, Author, Entry, Totals};
+    use crate::ledger::trial::samples::{full_duel, full_probe};
+    use crate::ledger::{Adjustment, Author, Duel, DuelSide, Entry, Probe, Totals};
 
     fn leaves(prefix: &str, value: &Value, out: &mut BTreeMap<String, Value>) {
         for (key, value) in value.as_object().unwrap() {
@@ -358,6 +359,66 @@ mod tests {
         leaves("", &numbered(9, &of_a_day).unwrap(), &mut found);
         let required = ADJUSTMENTS.columns.iter().filter(|column| column.required).count();
         assert_eq!(found.len(), required, "{found:?}");
+    }
+
+    /// The columns of an export are the fields of its fullest record, and those that are always there are the fields of its
+    /// barest.
+    fn assert_columns(export: Export, full: &impl Serialize, bare: &impl Serialize) {
+        let fields = |record: Value| {
+            let mut found = BTreeMap::new();
+            leaves("", &record, &mut found);
+            found
+        };
+        let columns = |wanted: fn(&Column) -> bool| {
+            let mut names: Vec<_> =
+                export.columns.iter().filter(|column| wanted(column)).map(|column| column.name.to_owned()).collect();
+            names.sort_unstable();
+            names
+        };
+        let found = fields(numbered(7, full).unwrap());
+        assert_eq!(columns(|_| true), found.keys().cloned().collect::<Vec<_>>());
+        for column in export.columns {
+            let value = &found[column.name];
+            let fits = match column.kind {
+                ColumnKind::Text => value.is_string() || value.is_array(),
+                ColumnKind::Integer => value.is_i64(),
+                ColumnKind::Boolean => value.is_boolean(),
+                ColumnKind::Date => value.as_str().is_some_and(|day| day.parse::<jiff::civil::Date>().is_ok()),
+            };
+            assert!(fits, "{}: {value}", column.name);
+        }
+        let found = fields(numbered(7, bare).unwrap());
+        assert_eq!(columns(|column| column.required), found.keys().cloned().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_field_of_a_probe_has_its_column() {
+        let full = full_probe();
+        let bare = Probe {
+            error_type: None,
+            first_text_micros: None,
+            duration_micros: None,
+            usage: None,
+            cost_euro_nanos: None,
+            output_chars: None,
+            passed: None,
+            ..full.clone()
+        };
+        assert_columns(PROBES, &full, &bare);
+    }
+
+    #[test]
+    fn every_field_of_a_duel_has_its_column() {
+        let full = full_duel();
+        let bare = |side: &DuelSide| DuelSide {
+            first_text_micros: None,
+            duration_micros: None,
+            cost_euro_nanos: None,
+            output_tokens: None,
+            qualifiers: Vec::new(),
+            ..side.clone()
+        };
+        assert_columns(DUELS, &full, &Duel { left: bare(&full.left), right: bare(&full.right), ..full.clone() });
     }
 
     #[test]

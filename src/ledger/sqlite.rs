@@ -26,8 +26,9 @@ use rusqlite::{Connection, OpenFlags, ToSql};
 use rusqlite_migration::{M, Migrations};
 
 use super::{
-    Alert, ChainHead, Change, Decision, Duel, KeyRecord, NewKey, OpenDuel, Record, ReportData, ReservationRequest,
-    ResidentUse, Settlement, Sighting, Stop, Stops, StoreError, StoreGauges, Totals, TownSpend, Verification,
+    Alert, ChainHead, Change, Decision, Duel, FoundDuel, KeyRecord, NewKey, OpenDuel, Record, ReportData,
+    ReservationRequest, ResidentUse, Settlement, Sighting, Stop, Stops, StoreError, StoreGauges, Totals, TownSpend,
+    Verification,
 };
 use crate::quota::Windows;
 use recent::{Generation, Recent};
@@ -323,8 +324,8 @@ impl SqliteStore {
         duels::open(&mut connect(&self.path)?, duel, now)
     }
 
-    pub(super) fn find_duel(&self, id: &str, now: Timestamp) -> Result<Option<OpenDuel>, StoreError> {
-        self.readers.with(|connection| duels::find(connection, id, now))
+    pub(super) fn find_duel(&self, id: &str) -> Result<Option<FoundDuel>, StoreError> {
+        self.readers.with(|connection| duels::find(connection, id))
     }
 
     pub(super) fn judge_duel(&self, duel: Duel) -> Result<bool, StoreError> {

@@ -188,3 +188,77 @@ pub struct OpenDuel {
     /// The answer shown on the right.
     pub right: DuelSide,
 }
+
+/// What is known of a duel by its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FoundDuel {
+    /// It waits for its judgement, or has waited for too long.
+    Waiting(Box<OpenDuel>),
+    /// It was judged.
+    Judged {
+        /// By whom.
+        resident: String,
+    },
+}
+
+#[cfg(test)]
+pub(super) mod samples {
+    use super::*;
+
+    /// A probe in which nothing is absent: a new field does not compile until it is here.
+    pub(crate) fn full_probe() -> Probe {
+        Probe {
+            id: "p".into(),
+            round: "r".into(),
+            basket: "1".into(),
+            basket_digest: "d".into(),
+            question: "q".into(),
+            length_class: LengthClass::Short,
+            local_passages: true,
+            provider: "openai".into(),
+            model: "m".into(),
+            host: "eu".into(),
+            region: "eu".into(),
+            intended_at: 1,
+            lag_micros: 2,
+            position: 0,
+            request_id: "r".into(),
+            outcome: Outcome::Completed,
+            error_type: Some("x".into()),
+            first_text_micros: Some(3),
+            duration_micros: Some(4),
+            usage: Some(Usage::default()),
+            cost_euro_nanos: Some(5),
+            output_chars: Some(6),
+            passed: Some(true),
+            day: "2026-11-24".into(),
+            local_hour: 10,
+        }
+    }
+
+    /// A duel in which nothing is absent.
+    pub(crate) fn full_duel() -> Duel {
+        let side = |request: &str| DuelSide {
+            provider: "openai".into(),
+            model: "m".into(),
+            host: "eu".into(),
+            request_id: request.into(),
+            first_text_micros: Some(1),
+            duration_micros: Some(2),
+            cost_euro_nanos: Some(3),
+            output_tokens: Some(4),
+            style: Style { chars: 5, headings: 1, list_items: 2, bold: 3 },
+            qualifiers: vec![Qualifier::Useful, Qualifier::Incorrect],
+        };
+        Duel {
+            id: "d".into(),
+            at: 1,
+            day: "2026-11-24".into(),
+            resident: "p".into(),
+            length_class: LengthClass::Short,
+            left: side("l"),
+            right: side("r"),
+            vote: Vote::Left,
+        }
+    }
+}

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::Stream;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -113,6 +114,12 @@ impl Frames {
         Self { slot, work, watch }
     }
 
+    /// Whoever asked last has turned to something else, and waits for no frame until it asks again: past the deadline it
+    /// counts as a client that does not take its answer.
+    pub fn turned_away(&self) {
+        self.slot.awaited.store(false, Ordering::Relaxed);
+    }
+
     /// The next frame; `None` at the end.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let mut work = locked(&self.work);
@@ -126,6 +133,14 @@ impl Frames {
         let awaited = frame.is_none() && !ended;
         self.slot.awaited.store(awaited, Ordering::Relaxed);
         if awaited { Poll::Pending } else { Poll::Ready(frame) }
+    }
+}
+
+impl Stream for Frames {
+    type Item = Bytes;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        Self::poll_next(self.get_mut(), context)
     }
 }
 
@@ -243,6 +258,20 @@ mod tests {
         assert_eq!(told.await, Ok(1));
         assert!((DEADLINE..DEADLINE + 3 * LOOK).contains(&started.elapsed()));
         assert_eq!(next(&mut frames).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_waited_and_turned_away_is_given_up_at_the_deadline() {
+        let (tell, told) = oneshot::channel();
+        let mut frames = Frames::of(&Shutdown::new(), Instant::now() + DEADLINE, |outlet| async move {
+            outlet.left().await;
+            tell.send("left").unwrap();
+        });
+        assert!(futures_util::poll!(std::future::poll_fn(|context| frames.poll_next(context))).is_pending());
+        frames.turned_away();
+        let started = Instant::now();
+        assert_eq!(told.await, Ok("left"));
+        assert!((DEADLINE..DEADLINE + 3 * LOOK).contains(&started.elapsed()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -186,11 +186,7 @@ pub(super) fn route(
             (None, Draw::named(who.assignment()), vec![call(&wanted, &found, plan.hosts)?])
         }
     };
-    // Only one vendor is ever paid for: the dearest bounds them all.
-    let ceiling = Ceiling {
-        tokens: calls.iter().map(|call| call.leg.ceiling.tokens).max().unwrap_or(0),
-        euro_nanos: calls.iter().map(|call| call.leg.ceiling.euro_nanos).max().unwrap_or(0),
-    };
+    let ceiling = ceiling_of(&calls);
     Ok(Routed {
         who,
         asked: Asked::of(request, local_passages),
@@ -204,6 +200,14 @@ pub(super) fn route(
         calls,
         ceiling,
     })
+}
+
+/// Only one vendor is ever paid for: the dearest bounds them all.
+fn ceiling_of(calls: &[Call]) -> Ceiling {
+    Ceiling {
+        tokens: calls.iter().map(|call| call.leg.ceiling.tokens).max().unwrap_or(0),
+        euro_nanos: calls.iter().map(|call| call.leg.ceiling.euro_nanos).max().unwrap_or(0),
+    }
 }
 
 /// The targets of a route that can answer, each with its weight. A target outside the region, switched off by its
@@ -227,6 +231,26 @@ fn able_calls(wanted: &Wanted<'_>, route: &RouteConfig) -> Result<Vec<(Call, u32
     }
 }
 
+/// The first host of a vendor, as the operator prefers them, that is where it must be.
+fn host_of<'a>(pipeline: &Pipeline, found: &'a Resolved, residency: Residency) -> Option<&'a Host> {
+    let configured = pipeline.providers.get(&found.provider.id)?;
+    let mut hosts = configured.hosts.iter().filter_map(|id| found.provider.host(id));
+    hosts.find(|host| residency.allows(&host.region))
+}
+
+/// Whether a model could be asked by its name now: offered, priced, not stopped, with a host where it must be.
+pub(super) fn is_able(pipeline: &Pipeline, who: &Authenticated, id: &str, stops: &Stops) -> bool {
+    let today = pipeline.clock.now().to_zoned_datetime(TimeZone::UTC).date();
+    let terms = who.terms();
+    terms.catalogue.resolve(id, today).is_some_and(|found| {
+        !found.model.is_retired(today)
+            && found.model.price_at(today).is_some()
+            && terms.exchange_rates.at(found.provider.currency, today).is_some()
+            && stops.check_provider(found.provider.id.as_str()).is_ok()
+            && host_of(pipeline, &found, who.plan().hosts).is_some()
+    })
+}
+
 fn call(wanted: &Wanted<'_>, found: &Resolved, residency: Residency) -> Result<Call, PipelineError> {
     let Wanted { pipeline, terms, request, plan, today, .. } = wanted;
     let asked = || wanted.model.to_owned();
@@ -236,12 +260,7 @@ fn call(wanted: &Wanted<'_>, found: &Resolved, residency: Residency) -> Result<C
     }
     wanted.stops.check_provider(found.provider.id.as_str()).map_err(PipelineError::Stopped)?;
     let configured = pipeline.providers.get(&found.provider.id);
-    let host = configured
-        .iter()
-        .flat_map(|provider| &provider.hosts)
-        .filter_map(|id| found.provider.host(id))
-        .find(|host| residency.allows(&host.region))
-        .ok_or_else(|| PipelineError::OutsideRegion(asked()))?;
+    let host = host_of(pipeline, found, residency).ok_or_else(|| PipelineError::OutsideRegion(asked()))?;
     let price = model.price_at(*today).ok_or_else(|| PipelineError::Unpriced(asked()))?;
     let rate = terms.exchange_rates.at(found.provider.currency, *today);
     let rate = rate.ok_or_else(|| PipelineError::Unpriced(asked()))?;

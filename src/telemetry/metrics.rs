@@ -76,6 +76,8 @@ pub struct Metrics {
     pub alerts_raised: IntCounterVec,
     /// By outcome.
     pub alert_deliveries: IntCounterVec,
+    /// By outcome: answered, failed, judged.
+    pub duels: IntCounterVec,
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
@@ -160,6 +162,7 @@ impl Metrics {
             town_envelope: declare.gauges(names::TOWN_ENVELOPE, &[WINDOW]),
             alerts_raised: declare.counters(names::ALERTS_RAISED, &[REASON]),
             alert_deliveries: declare.counters(names::ALERT_DELIVERIES, &[OUTCOME]),
+            duels: declare.counters(names::DUELS, &[OUTCOME]),
             registry: declare.0,
         }
     }

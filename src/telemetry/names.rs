@@ -107,6 +107,10 @@ pub const ALERTS_RAISED: Metric =
 pub const ALERT_DELIVERIES: Metric =
     Metric { name: "passerelle_alert_deliveries_total", help: "Attempts to deliver an alert to the webhook." };
 
+/// Blind duels: both answers there, failed, judged.
+pub const DUELS: Metric =
+    Metric { name: "passerelle_duels_total", help: "Blind duels by outcome: answered (both whole), failed, judged." };
+
 /// Kind of call.
 pub const OPERATION: &str = "gen_ai_operation_name";
 /// Vendor.

@@ -206,9 +206,17 @@ async fn the_description_names_every_endpoint_and_refers_to_nothing_that_is_miss
     let gateway = TestGateway::start().await;
     let description = gateway.get("", "/openapi.json").await.json();
     let paths = description["paths"].as_object().unwrap();
-    for path in
-        ["chat/completions", "responses", "embeddings", "moderations", "audio/transcriptions", "models", "usage"]
-    {
+    for path in [
+        "chat/completions",
+        "responses",
+        "embeddings",
+        "moderations",
+        "audio/transcriptions",
+        "models",
+        "usage",
+        "duels",
+        "duels/{id}/vote",
+    ] {
         assert!(paths.contains_key(&format!("/v1/{path}")), "{path}");
     }
     for (path, operations) in paths {
@@ -227,6 +235,9 @@ async fn the_description_names_every_endpoint_and_refers_to_nothing_that_is_miss
         for status in ["400", "401", "404", "413", "429", "502", "503", "504"] {
             assert!(responses.get(status).is_some(), "{endpoint} {status}");
         }
+    }
+    for header in ["x-passerelle-provider", "x-passerelle-model", "x-passerelle-cost-eur"] {
+        assert!(!paths["/v1/duels"].to_string().contains(header), "a duel is blind");
     }
     let text = description.to_string();
     for reference in text.split("\"$ref\":\"#").skip(1).map(|rest| rest.split('"').next().unwrap()) {

@@ -17,6 +17,7 @@ mod configuration;
 mod connections;
 mod cuts;
 mod disconnect;
+mod duels;
 mod endpoints;
 mod failures;
 mod ledger_contract;

@@ -3,6 +3,9 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
+use serde_json::json;
+
+use crate::duels::offering;
 use crate::support::{Step, TestGateway};
 
 const QUESTION: &str = "canari-question-7391";
@@ -30,7 +33,7 @@ async fn no_prompt_answer_or_key_is_found_in_logs_metrics_errors_or_the_ledger()
         .with_writer(move || writer.clone());
     // One process per test under nextest; elsewhere another test's logs would only add lines to search.
     let _already_set = subscriber.try_init();
-    let gateway = TestGateway::start().await;
+    let gateway = TestGateway::with(&offering(&["openai/gpt-6-luna", "mistral_ai/mistral-small-latest"], "10")).await;
     let key = gateway.resident();
     let say = Step::Say { text: ANSWER.to_owned(), input: 10, output: 20, model: None };
     let fail = Step::Status(
@@ -46,11 +49,10 @@ async fn no_prompt_answer_or_key_is_found_in_logs_metrics_errors_or_the_ledger()
         }
     }
     errors += &gateway.ask(&format!("{key}x"), "gpt-6-luna", QUESTION, false).await.text();
-    errors += &gateway
-        .send(TestGateway::request(&key, &serde_json::json!({"model": "gpt-6-luna", "messages": QUESTION})))
-        .await
-        .text();
+    errors +=
+        &gateway.send(TestGateway::request(&key, &json!({"model": "gpt-6-luna", "messages": QUESTION}))).await.text();
     errors += &every_other_endpoint(&gateway, &key).await;
+    errors += &duels(&gateway, &key).await;
     gateway.settled().await;
     gateway.ledger().close().await.unwrap();
 
@@ -71,17 +73,32 @@ async fn no_prompt_answer_or_key_is_found_in_logs_metrics_errors_or_the_ledger()
     }
 }
 
+/// Has the canary asked and answered in a duel that is judged, and in one that breaks off; gives the bodies of refusals.
+async fn duels(gateway: &TestGateway, key: &str) -> String {
+    let ask = || {
+        gateway.send(TestGateway::post("/v1/duels", key, &json!({"messages": [{"role": "user", "content": QUESTION}]})))
+    };
+    let say = || Step::Say { text: format!("# {ANSWER}\n\n**{ANSWER}**"), input: 10, output: 20, model: None };
+    let refusal = format!(r#"{{"error":{{"message":"{QUESTION}","type":"{QUESTION}","code":"{QUESTION}"}}}}"#);
+    let broken = Step::Body("text/event-stream", format!("data: {{\"error\":{{\"message\":\"{QUESTION}\"}}}}\n\n"));
+    gateway.openai.script([say(), Step::Status(400, refusal), broken]);
+    gateway.mistral.script([say()]);
+    let answer = ask().await;
+    assert_eq!(answer.text().matches(ANSWER).count(), 4, "both are shown");
+    let vote = json!({"choice": "left", "left": ["useful"]});
+    let path = format!("/v1/duels/{}/vote", crate::duels::ready(&answer));
+    assert_eq!(gateway.send(TestGateway::post(&path, key, &vote)).await.status, 200);
+    ask().await.text() + &ask().await.text()
+}
+
 /// Sends the canary to every endpoint that reaches a vendor; gives the bodies of refusals.
 async fn every_other_endpoint(gateway: &TestGateway, key: &str) -> String {
     let mut errors = String::new();
     for (path, body) in [
-        ("/v1/responses", serde_json::json!({"model": "mistral-small-latest", "input": QUESTION, "stream": true})),
-        (
-            "/v1/responses",
-            serde_json::json!({"model": "gpt-6-luna", "input": QUESTION, "previous_response_id": QUESTION}),
-        ),
-        ("/v1/embeddings", serde_json::json!({"model": "mistral-embed", "input": [QUESTION]})),
-        ("/v1/moderations", serde_json::json!({"input": QUESTION})),
+        ("/v1/responses", json!({"model": "mistral-small-latest", "input": QUESTION, "stream": true})),
+        ("/v1/responses", json!({"model": "gpt-6-luna", "input": QUESTION, "previous_response_id": QUESTION})),
+        ("/v1/embeddings", json!({"model": "mistral-embed", "input": [QUESTION]})),
+        ("/v1/moderations", json!({"input": QUESTION})),
     ] {
         let answer = gateway.send(TestGateway::post(path, key, &body)).await;
         if answer.status != 200 {

@@ -1,10 +1,14 @@
-//! Duels that wait for somebody's judgement, and the judgement, which goes into the chain as the duel leaves.
+//! Duels that wait for somebody's judgement, and the judgement, which goes into the chain as the duel leaves. Of a judged
+//! duel only that it was stays here, until it would have expired.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::control::{append_to, written};
-use crate::ledger::{Duel, DuelSide, LengthClass, OpenDuel, Record, StoreError, micros};
+use crate::ledger::{Duel, DuelSide, FoundDuel, LengthClass, OpenDuel, Record, StoreError, micros};
+
+/// What is left in the place of the two sides once a duel is judged: who judges again must hear that it was.
+const JUDGED: &str = "";
 
 pub(super) fn open(connection: &mut Connection, duel: &OpenDuel, now: Timestamp) -> Result<(), StoreError> {
     let sides = serde_json::to_string(&(duel.length_class, &duel.left, &duel.right))
@@ -19,25 +23,31 @@ pub(super) fn open(connection: &mut Connection, duel: &OpenDuel, now: Timestamp)
     })
 }
 
-pub(super) fn find(connection: &Connection, id: &str, now: Timestamp) -> rusqlite::Result<Option<OpenDuel>> {
-    let mut statement = connection
-        .prepare_cached("SELECT resident_id, expires_at, body FROM duels WHERE id = ?1 AND expires_at > ?2")?;
+pub(super) fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option<FoundDuel>> {
+    let mut statement = connection.prepare_cached("SELECT resident_id, expires_at, body FROM duels WHERE id = ?1")?;
     statement
-        .query_row(params![id, micros(now)], |row| {
+        .query_row([id], |row| {
+            let resident = row.get(0)?;
             let body: String = row.get(2)?;
+            if body == JUDGED {
+                return Ok(FoundDuel::Judged { resident });
+            }
             let (length_class, left, right): (LengthClass, DuelSide, DuelSide) =
                 serde_json::from_str(&body).map_err(|error| {
                     rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, error.into())
                 })?;
-            let expires_at = Timestamp::from_microsecond(row.get(1)?).unwrap_or(now);
-            Ok(OpenDuel { id: id.to_owned(), resident: row.get(0)?, expires_at, length_class, left, right })
+            // A moment that is none has passed.
+            let expires_at = Timestamp::from_microsecond(row.get(1)?).unwrap_or(Timestamp::MIN);
+            let duel = OpenDuel { id: id.to_owned(), resident, expires_at, length_class, left, right };
+            Ok(FoundDuel::Waiting(Box::new(duel)))
         })
         .optional()
 }
 
 pub(super) fn judge(connection: &mut Connection, duel: Duel) -> Result<bool, StoreError> {
     written(connection, |transaction| {
-        let waited = transaction.execute("DELETE FROM duels WHERE id = ?1", [&duel.id])?;
+        let waited =
+            transaction.execute("UPDATE duels SET body = ?2 WHERE id = ?1 AND body <> ?2", [&*duel.id, JUDGED])?;
         if waited > 0 {
             append_to(transaction, &Record::Duel(Box::new(duel)))?;
         }

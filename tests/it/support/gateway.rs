@@ -79,11 +79,26 @@ impl TestGateway {
 
     /// A gateway whose configuration is `overrides` (TOML) over the test's defaults.
     pub async fn with(overrides: &str) -> Self {
+        Self::within(new_folder(), overrides).await
+    }
+
+    /// Stops, and starts again on a copy of what it left on the disk, with new vendors; keys and books go on.
+    pub async fn restarted(&self, overrides: &str) -> Self {
+        self.settled().await;
+        self.ledger.close().await.unwrap();
+        let folder = new_folder();
+        for file in std::fs::read_dir(&self.folder).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), folder.join(file.file_name())).unwrap();
+        }
+        let again = Self::within(folder, overrides).await;
+        let elapsed = self.clock.now().duration_since(again.clock.now());
+        again.clock.advance(elapsed.unsigned_abs());
+        again
+    }
+
+    async fn within(folder: PathBuf, overrides: &str) -> Self {
         let (openai, mistral) = (Vendor::openai().await, Vendor::mistral().await);
-        static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("passerelle-it-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
         let mut config: toml::Table = toml::from_str(&format!(
             r#"
             [ledger]
@@ -254,6 +269,14 @@ impl Drop for TestGateway {
         // A failed clean-up of a temporary folder fails no test.
         let _left_behind = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+fn new_folder() -> PathBuf {
+    static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("passerelle-it-{}-{number}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
 }
 
 /// Reads a configuration as `serve` does.
