@@ -26,6 +26,7 @@ use providers::chat::InvalidRequest;
 use providers::error::ProviderError;
 use providers::request::ApiRequest;
 use providers::upstream::Upstream;
+use providers::usage::Usage;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 pub use admit::Admitted;
@@ -259,6 +260,22 @@ impl Pipeline {
         route::offered(who, self.clock.now())
     }
 
+    /// What a request would hold if it came now, and what `usage` would cost where it is given: nobody is called, nothing is
+    /// held or counted.
+    ///
+    /// # Errors
+    /// [`PipelineError`] when it would be refused before anything is held.
+    pub fn quote(
+        &self,
+        who: Authenticated,
+        request: &ApiRequest,
+        usage: Option<&Usage>,
+    ) -> Result<Quote, PipelineError> {
+        let routed = route::route(self, who, request, Asking::default())?;
+        let expected = usage.and_then(|usage| routed.cost_of(usage));
+        Ok(Quote { most_euro_nanos: routed.ceiling.euro_nanos, expected_euro_nanos: expected })
+    }
+
     /// Answers a request; one that could not be read is refused, and counted like any other refusal. Every endpoint that
     /// can reach a vendor goes through here.
     ///
@@ -313,6 +330,15 @@ impl Pipeline {
             Err(failed) => Err(failed.settle(&self).await),
         }
     }
+}
+
+/// What a request would cost, nano-euros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quote {
+    /// What is held for it.
+    pub most_euro_nanos: i64,
+    /// What the given usage costs, where it was given and has a price.
+    pub expected_euro_nanos: Option<i64>,
 }
 
 /// Something a resident may ask for by name.

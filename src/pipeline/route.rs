@@ -15,6 +15,7 @@ use providers::exchange::ExchangeRate;
 use providers::money::Money;
 use providers::request::ApiRequest;
 use providers::upstream::{CallContext, Encoded, encode};
+use providers::usage::Usage;
 
 use super::{Asking, Offer, Pipeline, PipelineError, ROUTES_OWNER, Witness};
 use crate::config::{Plan, Residency, RouteConfig};
@@ -115,6 +116,15 @@ pub struct Routed {
     /// The vendor to call, then those that may take over, in order; [`super::dispatch`] makes them.
     pub(super) calls: Vec<Call>,
     pub(super) ceiling: Ceiling,
+}
+
+impl Routed {
+    /// What `usage` costs at the vendor that is called first, nano-euros.
+    pub(super) fn cost_of(&self, usage: &Usage) -> Option<i64> {
+        let leg = &self.calls.first()?.leg;
+        let cost = leg.price.cost_at(leg.service_tier, usage, leg.uplift_percent).ok()?;
+        leg.rate.to_euro(cost).ok().map(Money::nanos)
+    }
 }
 
 /// Millionths, the unit of recorded probabilities.
