@@ -186,6 +186,7 @@ fn model(provider: &str, row: &str) -> (&'static str, &'static str, i64, &'stati
 }
 
 /// What the ledger says if nobody settles the call.
+#[expect(clippy::too_many_lines, reason = "a line for each field")]
 fn unknown(who: &Authenticated, windows: &Windows, now: Timestamp, ceiling: Ceiling, chance: u64) -> Entry {
     let (provider, currency, _, row) = MODELS[usize::try_from(chance % 5).unwrap()];
     let model = row.split_once('/').unwrap().1.rsplit_once('@').unwrap().0;

@@ -46,6 +46,7 @@ pub(crate) fn request(calendar: &Calendar, number: u64) -> ReservationRequest {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a line for each field")]
 fn entry(windows: &passerelle::quota::Windows, now: Timestamp, ceiling: Ceiling, resident: u64) -> Entry {
     Entry {
         id: Uuid::now_v7().to_string(),

@@ -161,10 +161,7 @@ pub(super) fn route(
     stops.check_plan(&plan.name).map_err(PipelineError::Stopped)?;
     let allowed = |id: &str| plan.models.is_empty() || plan.models.iter().any(|model| model == id);
     let known = |id: &&str| allowed(id) && terms.catalogue.resolve(id, today).is_some();
-    let model = match request.model() {
-        "" => request.default_models().iter().copied().find(known).unwrap_or_default().to_owned(),
-        asked => asked.to_owned(),
-    };
+    let model = asked_model(request, known);
     let pseudonym = pipeline.secret.vendor_pseudonym(who.resident(), &windows.month.label);
     let wanted = Wanted {
         pipeline,
@@ -214,6 +211,14 @@ pub(super) fn route(
         calls,
         ceiling,
     })
+}
+
+/// The model or route asked for; where none was, the first of the endpoint's usual ones that is known.
+fn asked_model(request: &ApiRequest, known: impl Fn(&&str) -> bool) -> String {
+    match request.model() {
+        "" => request.default_models().iter().copied().find(known).unwrap_or_default().to_owned(),
+        asked => asked.to_owned(),
+    }
 }
 
 /// The targets of a route that can answer, each with its weight. A target outside the region, switched off by its
