@@ -14,6 +14,7 @@ mod middleware;
 mod models;
 mod openapi;
 mod ops;
+mod probes;
 mod transcriptions;
 mod usage;
 
@@ -30,6 +31,7 @@ use crate::clock::Clock;
 use crate::identity::Directory;
 use crate::ledger::Ledger;
 use crate::pipeline::Pipeline;
+use crate::probes::Probes;
 use crate::quota::Calendar;
 use crate::shutdown::Shutdown;
 
@@ -58,6 +60,8 @@ impl std::ops::Deref for AppState {
 pub struct Shared {
     /// Answers requests.
     pub pipeline: Arc<Pipeline>,
+    /// The town's own questions.
+    pub probes: Probes,
     /// Recognises residents.
     pub directory: Directory,
     /// Read for figures.
@@ -129,6 +133,7 @@ pub fn mairie_router(state: AppState) -> Router {
     let router = Router::new()
         .route("/admin/v1/report", get(mairie::report))
         .route("/admin/v1/stops", get(mairie::stops).post(mairie::set_stop))
+        .route("/admin/v1/probes", get(probes::get_probes).post(probes::begin_round))
         .route("/admin/v1/changes", get(mairie::changes));
     with_layers(router, state)
 }

@@ -119,6 +119,10 @@ impl ApiError {
         Self::invalid(StatusCode::UNAUTHORIZED, Some("invalid_token"), message).never_retry()
     }
 
+    pub(super) fn conflict(message: impl Into<String>) -> Self {
+        Self::invalid(StatusCode::CONFLICT, Some("not_begun"), message).never_retry()
+    }
+
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::invalid(StatusCode::BAD_REQUEST, None, message)
     }
