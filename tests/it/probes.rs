@@ -9,7 +9,7 @@ use std::time::Duration;
 use passerelle::clock::Clock;
 use passerelle::ledger::{Assignment, Ledger, Outcome, PROBES_ACCOUNT, Probe, Record, Stop, StopScope};
 use passerelle::probes::basket::Basket;
-use passerelle::probes::{ProbeError, RoundReport, RoundState, Wish, slot_after};
+use passerelle::probes::{MOST_IN_FLIGHT, ProbeError, RoundReport, RoundState, Wish, slot_after};
 use serde_json::{Value, json};
 
 use crate::support::program::{Socket, Town, VendorProcess};
@@ -135,6 +135,32 @@ async fn a_slow_vendor_delays_no_start() {
         let text_at = probe.intended_at - start.as_microsecond() + probe.first_text_micros.unwrap().cast_signed();
         assert!(probe.provider == "openai" || text_at >= 60_000_000, "{probe:?}");
     }
+    gateway.settled().await;
+}
+
+#[tokio::test]
+async fn what_waits_for_the_bound_on_probes_in_flight_is_lag() {
+    let models = "models = [\"openai/gpt-6-luna\", \"openai/gpt-6-sol\", \"mistral_ai/mistral-small-latest\"]\n";
+    let gateway = TestGateway::with(&format!("{TOWN}{models}")).await;
+    gateway.openai.close_gate();
+    gateway.mistral.close_gate();
+    gateway.probes().begin(Wish { seed: Some(7), ..Wish::default() }).unwrap();
+    gateway.pass(Duration::from_secs(3 * 88 + 30)).await;
+    let arrived = || gateway.openai.calls().len() + gateway.mistral.calls().len();
+    while arrived() < MOST_IN_FLIGHT {
+        gateway.pass(Duration::from_millis(100)).await;
+    }
+    gateway.pass(Duration::from_secs(20)).await;
+    assert_eq!(arrived(), MOST_IN_FLIGHT, "no more than the bound are on their way");
+    gateway.openai.open_gate();
+    gateway.mistral.open_gate();
+    let report = gateway.round_over().await;
+    assert_eq!((report.state, report.recorded), (RoundState::Completed, 3 * ALL));
+    let probes = probes_of(gateway.ledger());
+    let late = probes.iter().filter(|probe| probe.lag_micros > 20_000_000).count();
+    assert_eq!(late, 3 * ALL - MOST_IN_FLIGHT, "those beyond it started late, and say so");
+    assert!(report.longest_lag_micros > Some(20_000_000));
+    assert!(probes.iter().all(|probe| probe.first_text_micros.unwrap() >= probe.lag_micros), "and waited that long");
     gateway.settled().await;
 }
 
