@@ -246,12 +246,12 @@ impl Pipeline {
         }
     }
 
-    /// Whether there is such a vendor or plan; the town is always there.
+    /// Whether there is such a vendor or plan, those of the town's own accounts included; the town is always there.
     pub fn knows(&self, scope: StopScope, name: &str) -> bool {
         match scope {
             StopScope::Town => true,
             StopScope::Provider => self.providers.contains_key(&ProviderId::new(name)),
-            StopScope::Plan => self.terms.get().plans.contains_key(name),
+            StopScope::Plan => self.terms.get().rate_guard(name).is_some(),
         }
     }
 

@@ -31,8 +31,6 @@ pub(super) struct Planned<'a> {
     pub(super) basket: &'a Basket,
     /// The question.
     pub(super) question: &'a Question,
-    /// The model, by its qualified id.
-    pub(super) model: &'a str,
     /// Place among the models asked the same question.
     pub(super) position: u32,
     /// When it was meant to start, on the monotonic clock …
@@ -46,7 +44,12 @@ impl Planned<'_> {
     ///
     /// # Errors
     /// Why no vendor was asked, from a closed set.
-    pub(super) async fn ask(&self, parts: &Parts, room: OwnedSemaphorePermit) -> Result<Probe, &'static str> {
+    pub(super) async fn ask(
+        &self,
+        parts: &Parts,
+        request: ApiRequest,
+        room: OwnedSemaphorePermit,
+    ) -> Result<Probe, &'static str> {
         let started = parts.clock.tick();
         let (witness, heard) = oneshot::channel();
         let asking = Asking {
@@ -54,7 +57,6 @@ impl Planned<'_> {
             local_passages: !self.question.passages.is_empty(),
             witness: Some(witness),
         };
-        let request = request(self.basket, self.question, self.model).ok_or("invalid_request")?;
         let incoming = Incoming { request: Ok(request), asking, received: started, room };
         let town = Authenticated::town(TownAccount::Probes, parts.terms.get());
         let entered = parts.pipeline.enter(town).map_err(|error| reason(&error))?;
@@ -112,23 +114,16 @@ fn reason(error: &PipelineError) -> &'static str {
     error.refusal_reason().unwrap_or("internal_error")
 }
 
-/// The ceilings of one question at all models, nano-euros: what must be left before any of them is asked.
+/// What each of these would hold, nano-euros: what must be left before any of them is asked.
 ///
 /// # Errors
-/// Why it cannot be asked, from a closed set.
-pub(super) fn ceilings(
-    parts: &Parts,
-    basket: &Basket,
-    question: &Question,
-    models: &[String],
-) -> Result<i64, &'static str> {
+/// Why one of them cannot be asked, from a closed set.
+pub(super) fn ceilings(parts: &Parts, requests: &[ApiRequest]) -> Result<Vec<i64>, &'static str> {
     let terms = parts.terms.get();
-    let mut sum = 0_i64;
-    for model in models {
-        let request = request(basket, question, model).ok_or("invalid_request")?;
+    let ceiling = |request| {
         let town = Authenticated::town(TownAccount::Probes, Arc::clone(&terms));
-        let quote = parts.pipeline.quote(town, &request, None).map_err(|error| reason(&error))?;
-        sum = sum.saturating_add(quote.most_euro_nanos);
-    }
-    Ok(sum)
+        let quote = parts.pipeline.quote(town, request, None).map_err(|error| reason(&error))?;
+        Ok(quote.most_euro_nanos)
+    };
+    requests.iter().map(ceiling).collect()
 }

@@ -2,13 +2,15 @@
 //!
 //! It must not know the timetable that rounds are begun on.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use providers::request::ApiRequest;
 use tokio_util::sync::CancellationToken;
 
-use super::ask::{Planned, ceilings};
+use super::ask::{Planned, ceilings, request};
 use super::basket::{Basket, Question};
 use super::figures::{RoundReport, RoundState, Tally};
 use super::schedule::Start;
@@ -36,6 +38,8 @@ pub(super) struct Round {
     begun_at: Timestamp,
     begun: Tick,
     tally: Mutex<Tally>,
+    /// Ceilings of the probes that were let go and are not over, nano-euros.
+    open: AtomicI64,
     /// Nothing more is begun.
     ending: CancellationToken,
     ended: CancellationToken,
@@ -59,6 +63,7 @@ impl Round {
             begun_at,
             begun,
             tally,
+            open: AtomicI64::new(0),
             ending: CancellationToken::new(),
             ended: CancellationToken::new(),
         }
@@ -100,6 +105,11 @@ impl Round {
         let Parts { clock, shutdown, .. } = &self.shared.parts;
         let mut probes = Vec::with_capacity(starts.len());
         for first in starts.iter().filter(|start| start.position == 0) {
+            // Made before their time: what takes time then is part of what is measured.
+            let Some(requests) = self.requests(first.question) else {
+                self.end_early("invalid_request");
+                break;
+            };
             tokio::select! {
                 biased;
                 () = shutdown.begun() => self.end_early("shutting_down"),
@@ -110,12 +120,17 @@ impl Round {
                 break;
             }
             // All models are asked a question, or none: what all of them may cost must be left.
-            if let Err(reason) = self.may_ask(first.question) {
-                self.end_early(reason);
-                break;
-            }
+            let ceilings = match self.may_ask(&requests) {
+                Ok(ceilings) => ceilings,
+                Err(reason) => {
+                    self.end_early(reason);
+                    break;
+                }
+            };
             for start in starts.iter().filter(|start| start.question == first.question) {
-                probes.push(shutdown.spawn(Arc::clone(&self).probe(*start)));
+                if let (Some(request), Some(ceiling)) = (requests.get(start.model), ceilings.get(start.model)) {
+                    probes.push(shutdown.spawn(Arc::clone(&self).probe(*start, request.clone(), *ceiling)));
+                }
             }
         }
         for probe in probes {
@@ -136,7 +151,7 @@ impl Round {
 
     /// One probe, at its time. Once a question was put to one model, the others get it too: only a process that stops
     /// asks nobody any more.
-    async fn probe(self: Arc<Self>, start: Start) {
+    async fn probe(self: Arc<Self>, start: Start, request: ApiRequest, ceiling: i64) {
         let Parts { clock, shutdown, .. } = &self.shared.parts;
         let intended = self.begun.plus(start.offset);
         tokio::select! {
@@ -145,22 +160,18 @@ impl Round {
             () = clock.sleep_until(intended) => {}
         }
         let in_flight = Arc::clone(&self.shared.in_flight).acquire_many_owned(PERMITS_OF_ONE).await;
-        let (Ok(mut place), Some(question), Some(model)) =
-            (in_flight, self.question(start.question), self.models.get(start.model))
-        else {
-            return;
-        };
+        let (Ok(mut place), Some(question)) = (in_flight, self.question(start.question)) else { return };
         let Some(room) = place.split(1) else { return };
         let planned = Planned {
             round: &self.id,
             basket: &self.basket,
             question,
-            model,
             position: start.position,
             intended,
             intended_at: self.begun_at.checked_add(start.offset).unwrap_or(self.begun_at),
         };
-        let asked = planned.ask(&self.shared.parts, room).await;
+        let asked = planned.ask(&self.shared.parts, request, room).await;
+        self.open.fetch_sub(ceiling, Ordering::SeqCst);
         drop(place);
         match asked {
             Ok(probe) => self.keep(start, probe).await,
@@ -188,29 +199,40 @@ impl Round {
         }
     }
 
+    /// What puts a question to each model, in their order.
+    fn requests(&self, question: usize) -> Option<Vec<ApiRequest>> {
+        let question = self.question(question)?;
+        self.models.iter().map(|model| request(&self.basket, question, model)).collect()
+    }
+
     /// Whether all models may be asked a question now: what is left of the probes' budget and of the town's envelope is at
     /// least the sum of the ceilings.
-    fn may_ask(&self, question: usize) -> Result<(), &'static str> {
+    fn may_ask(&self, requests: &[ApiRequest]) -> Result<Vec<i64>, &'static str> {
         let Parts { terms, ledger, calendar, clock, .. } = &self.shared.parts;
-        let Some(question) = self.question(question) else { return Err("internal_error") };
-        let need = ceilings(&self.shared.parts, &self.basket, question, &self.models)?;
+        let ceilings = ceilings(&self.shared.parts, requests)?;
+        let need: i64 = ceilings.iter().sum();
         let terms = terms.get();
         let windows = calendar.windows(clock.now());
         let unavailable = |_| "store_unavailable";
+        // Read before the ledger: what ends in between is then counted twice for a moment, and never not at all.
+        let open = self.open.load(Ordering::SeqCst);
         let own = ledger.resident_use(PROBES_ACCOUNT, &windows).map_err(unavailable)?;
         let town = ledger.town_spend(&windows, &[]).map_err(unavailable)?;
         let budget = terms.comparison.probes.allowance.euro_nanos_per_month;
         let envelope = terms.envelope;
+        // Of the questions before this one, what the ledger does not hold yet: it will.
+        let coming = (open - own.month_held.euro_nanos).max(0);
         for (used, held, allowed, limit) in [
             (own.month_used, own.month_held, budget, "euros_per_month"),
             (town.month_used, town.month_held, envelope.euro_nanos_per_month, "town_euros_per_month"),
             (town.year_used, town.year_held, envelope.euro_nanos_per_year, "town_euros_per_year"),
         ] {
-            if used.euro_nanos.saturating_add(held.euro_nanos).saturating_add(need) > allowed {
+            if used.euro_nanos.saturating_add(held.euro_nanos).saturating_add(coming).saturating_add(need) > allowed {
                 return Err(limit);
             }
         }
-        Ok(())
+        self.open.fetch_add(need, Ordering::SeqCst);
+        Ok(ceilings)
     }
 
     /// Begins nothing more; the first reason counts, and is told once.

@@ -265,13 +265,18 @@ async fn a_stop_ends_the_round_and_what_was_asked_is_kept() {
     assert_eq!((report.state, report.ended_by.as_deref()), (RoundState::Incomplete, Some("stopped")));
     assert_eq!((report.complete_questions, report.recorded), (3, 6), "questions at 0, 3 and 6 s");
     assert_eq!(probes_of(gateway.ledger()).len(), 6);
-    // The whole town.
-    stop.scope = StopScope::Town;
-    stop.name = String::new();
-    beside.set_stop(&stop, true, "Claire").unwrap();
-    gateway.probes().begin(wish(10)).unwrap();
-    let report = gateway.round_over().await;
-    assert_eq!((report.recorded, report.ended_by.as_deref()), (0, Some("stopped")));
+    beside.set_stop(&stop, false, "Claire").unwrap();
+    for (scope, name) in [(StopScope::Town, ""), (StopScope::Plan, PROBES_ACCOUNT)] {
+        (stop.scope, stop.name) = (scope, name.to_owned());
+        beside.set_stop(&stop, true, "Claire").unwrap();
+        gateway.probes().begin(wish(10)).unwrap();
+        let report = gateway.round_over().await;
+        assert_eq!((report.recorded, report.ended_by.as_deref()), (0, Some("stopped")));
+        beside.set_stop(&stop, false, "Claire").unwrap();
+    }
+    // A round in the same process, once nothing is stopped.
+    gateway.probes().begin(wish(1)).unwrap();
+    assert_eq!(gateway.round_over().await.state, RoundState::Completed);
     gateway.settled().await;
 }
 
