@@ -209,6 +209,7 @@ impl Round {
     /// least the sum of the ceilings.
     fn may_ask(&self, requests: &[ApiRequest]) -> Result<Vec<i64>, &'static str> {
         let Parts { terms, ledger, calendar, clock, .. } = &self.shared.parts;
+        self.nothing_is_stopped()?;
         let ceilings = ceilings(&self.shared.parts, requests)?;
         let need: i64 = ceilings.iter().sum();
         let terms = terms.get();
@@ -233,6 +234,16 @@ impl Round {
         }
         self.open.fetch_add(need, Ordering::SeqCst);
         Ok(ceilings)
+    }
+
+    /// Asks the store itself: what routing remembers of stops is only as good as the refusal behind it, and by then another
+    /// model may have been asked.
+    fn nothing_is_stopped(&self) -> Result<(), &'static str> {
+        let stops = self.shared.parts.ledger.stops().map_err(|_| "store_unavailable")?;
+        let mut providers = self.models.iter().filter_map(|model| Some(model.split_once('/')?.0));
+        let open =
+            stops.check_plan(PROBES_ACCOUNT).and_then(|()| providers.try_for_each(|one| stops.check_provider(one)));
+        open.map_err(|_| "stopped")
     }
 
     /// Begins nothing more; the first reason counts, and is told once.
