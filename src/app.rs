@@ -25,6 +25,7 @@ use crate::http::{AppState, Shared, UploadSettings, mairie_router, ops_router, p
 use crate::identity::{Directory, InstanceSecret};
 use crate::ledger::{Ledger, sweep_until_shutdown};
 use crate::pipeline::Pipeline;
+use crate::probes::{Parts, Probes};
 use crate::shutdown::Shutdown;
 use crate::terms::{CurrentTerms, Terms};
 
@@ -147,9 +148,18 @@ impl App {
             shutdown.clone(),
             config.server.keep_alive,
         );
+        let probes = Probes::new(Parts {
+            pipeline: Arc::clone(&pipeline),
+            terms: terms.clone(),
+            ledger: ledger.clone(),
+            calendar: config.calendar.clone(),
+            clock: clock.clone(),
+            shutdown: shutdown.clone(),
+        });
         let state = AppState::from(Shared {
             pipeline,
             duels,
+            probes,
             examiner: Arc::new(examiner),
             directory: Directory::new(ledger.clone(), terms.clone()),
             ledger,
@@ -210,6 +220,16 @@ impl App {
         &self.state.ledger
     }
 
+    /// The town's probes.
+    pub fn probes(&self) -> &Probes {
+        &self.state.probes
+    }
+
+    /// The mairie's routes, for calling them without a socket.
+    pub fn mairie_router(&self) -> Router {
+        mairie_router(self.state.clone())
+    }
+
     /// The residents' routes, for calling them without a socket.
     pub fn public_router(&self) -> Router {
         public_router(self.state.clone(), &self.cors_origins)
@@ -226,6 +246,8 @@ impl App {
         let ledger = state.ledger.clone();
         shutdown.spawn(sweep_until_shutdown(ledger.clone(), state.clock.clone(), sweep, shutdown.clone()));
         shutdown.spawn(watcher.watch(shutdown.clone()));
+        // Also without a budget: the next terms may have one.
+        shutdown.spawn(state.probes.keep_timetable());
         if let Some(reloader) = reloader {
             shutdown.spawn(reloader.watch(shutdown.clone()));
         }
@@ -253,6 +275,20 @@ impl App {
             () = stopping => tracing::warn!("some connections were still open at the end of server.shutdown_seconds"),
         }
         ledger.close().await?;
+        Ok(())
+    }
+
+    /// Ends an app that serves nobody: settles what is in progress, and closes the ledger.
+    ///
+    /// # Errors
+    /// [`AppError`] when the last writes are lost.
+    pub async fn close(self) -> Result<(), AppError> {
+        let Self { state, patience, .. } = self;
+        state.shutdown.begin();
+        if !state.shutdown.finish(patience).await {
+            tracing::error!("some calls could not be settled in time; their holds stay until their leases end");
+        }
+        state.ledger.close().await?;
         Ok(())
     }
 }

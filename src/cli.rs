@@ -6,6 +6,7 @@ mod demo;
 mod keys;
 mod ledger;
 mod output;
+mod probe;
 mod reconcile;
 mod report;
 mod reprice;
@@ -48,6 +49,7 @@ enum Command {
     Serve(serve::Serve),
     Demo(demo::Demo),
     Keys(keys::Keys),
+    Probe(probe::ProbeCommand),
     Report(report::ReportCommand),
     Reprice(reprice::Reprice),
     Ledger(ledger::LedgerCommand),
@@ -71,11 +73,16 @@ impl ConfigFile {
         Ok(load(self.config.as_deref(), &Environment::from_process())?)
     }
 
-    /// The ledger beside a serving process. Only its path is needed, so vendors' keys may be missing.
-    fn open_ledger(&self) -> Result<(Ledger, crate::config::Config), Failure> {
+    /// The configuration of a command that calls no vendor: their keys may be missing.
+    fn load_without_keys(&self) -> Result<Loaded, Failure> {
         let mut environment = Environment::from_process();
         environment.assume_vendor_keys();
-        let loaded = load(self.config.as_deref(), &environment)?;
+        Ok(load(self.config.as_deref(), &environment)?)
+    }
+
+    /// The ledger beside a serving process. Only its path is needed.
+    fn open_ledger(&self) -> Result<(Ledger, crate::config::Config), Failure> {
+        let loaded = self.load_without_keys()?;
         let ledger = Ledger::open_sqlite_beside(&loaded.config.ledger.path)?;
         Ok((ledger, loaded.config))
     }
@@ -126,6 +133,7 @@ pub fn run() -> ExitCode {
         Command::Serve(command) => command.run(),
         Command::Demo(command) => command.run(),
         Command::Keys(command) => command.run(),
+        Command::Probe(command) => command.run(),
         Command::Report(command) => command.run(),
         Command::Reprice(command) => command.run(),
         Command::Ledger(command) => command.run(),

@@ -15,6 +15,7 @@ mod middleware;
 mod models;
 mod openapi;
 mod ops;
+mod probes;
 mod transcriptions;
 mod usage;
 
@@ -32,6 +33,7 @@ use crate::duels::Duels;
 use crate::identity::Directory;
 use crate::ledger::{Ledger, StoreError};
 use crate::pipeline::Pipeline;
+use crate::probes::Probes;
 use crate::quota::Calendar;
 use crate::report::Period;
 use crate::report::evidence::Evidence;
@@ -64,6 +66,8 @@ pub struct Shared {
     pub pipeline: Arc<Pipeline>,
     /// Runs blind duels.
     pub duels: Duels,
+    /// The town's own questions.
+    pub probes: Probes,
     /// Recognises residents.
     pub directory: Directory,
     /// Read for figures.
@@ -149,6 +153,7 @@ pub fn mairie_router(state: AppState) -> Router {
         .route("/admin/v1/report", get(mairie::report))
         .route("/admin/v1/comparison", get(mairie::comparison))
         .route("/admin/v1/stops", get(mairie::stops).post(mairie::set_stop))
+        .route("/admin/v1/probes", get(probes::get_probes).post(probes::begin_round))
         .route("/admin/v1/changes", get(mairie::changes));
     with_layers(router, state)
 }

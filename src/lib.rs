@@ -8,6 +8,7 @@
 //! - [`terms`]: prices, plans and the envelope in force, replaced while running
 //! - [`quota`]: allowances, calendar windows, rates; [`ledger`]: holds, entries, counters, rollups
 //! - [`alerts`]: shares of the envelope and unusual hours, told once and signed
+//! - [`probes`]: the town's own questions, put to every model that is compared, on a timetable
 //! - [`report`]: what the rollups say about vendors; [`reconcile`]: the ledger against a vendor's own figures;
 //!   [`simulator`]: stand-ins for vendors
 //!
@@ -24,6 +25,7 @@ pub mod http;
 pub mod identity;
 pub mod ledger;
 pub mod pipeline;
+pub mod probes;
 pub mod quota;
 pub mod reconcile;
 pub mod report;

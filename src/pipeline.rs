@@ -26,6 +26,7 @@ use providers::chat::InvalidRequest;
 use providers::error::ProviderError;
 use providers::request::ApiRequest;
 use providers::upstream::Upstream;
+use providers::usage::Usage;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 pub use admit::Admitted;
@@ -245,12 +246,12 @@ impl Pipeline {
         }
     }
 
-    /// Whether there is such a vendor or plan; the town is always there.
+    /// Whether there is such a vendor or plan, those of the town's own accounts included; the town is always there.
     pub fn knows(&self, scope: StopScope, name: &str) -> bool {
         match scope {
             StopScope::Town => true,
             StopScope::Provider => self.providers.contains_key(&ProviderId::new(name)),
-            StopScope::Plan => self.terms.get().plans.contains_key(name),
+            StopScope::Plan => self.terms.get().rate_guard(name).is_some(),
         }
     }
 
@@ -266,6 +267,22 @@ impl Pipeline {
     pub fn able<'a>(&self, who: &Authenticated, ids: &'a [String]) -> Result<Vec<&'a String>, PipelineError> {
         let stops = self.ledger.stops()?;
         Ok(ids.iter().filter(|id| route::is_able(self, who, id, &stops)).collect())
+    }
+
+    /// What a request would hold if it came now, and what `usage` would cost where it is given: nobody is called, nothing is
+    /// held or counted.
+    ///
+    /// # Errors
+    /// [`PipelineError`] when it would be refused before anything is held.
+    pub fn quote(
+        &self,
+        who: Authenticated,
+        request: &ApiRequest,
+        usage: Option<&Usage>,
+    ) -> Result<Quote, PipelineError> {
+        let routed = route::route(self, who, request, Asking::default())?;
+        let expected = usage.and_then(|usage| routed.cost_of(usage));
+        Ok(Quote { most_euro_nanos: routed.ceiling.euro_nanos, expected_euro_nanos: expected })
     }
 
     /// Answers a request; one that could not be read is refused, and counted like any other refusal. Every endpoint that
@@ -322,6 +339,15 @@ impl Pipeline {
             Err(failed) => Err(failed.settle(&self).await),
         }
     }
+}
+
+/// What a request would cost, nano-euros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quote {
+    /// What is held for it.
+    pub most_euro_nanos: i64,
+    /// What the given usage costs, where it was given and has a price.
+    pub expected_euro_nanos: Option<i64>,
 }
 
 /// Something a resident may ask for by name.

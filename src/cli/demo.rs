@@ -2,7 +2,6 @@
 //!
 //! It uses the gateway from outside, over HTTP, and checks its ledger against the simulated vendors' own books.
 
-mod basket;
 mod figures;
 mod live;
 mod play;
@@ -24,10 +23,11 @@ use crate::cli::{Failure, runtime};
 use crate::clock::Clock;
 use crate::config::Environment;
 use crate::identity::new_resident_key;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LengthClass};
+use crate::probes::basket::Basket;
+use crate::probes::{Pace, ProbeError, Probes, RoundReport, Wish};
 use crate::shutdown::Shutdown;
 use crate::telemetry::init_logs;
-use basket::{Basket, Length};
 use figures::Figures;
 use play::{Ready, Resident, Tally};
 use stage::Stage;
@@ -38,6 +38,14 @@ const EX_SOFTWARE: u8 = 70;
 const RESIDENTS: usize = 38;
 /// How often each question is put, each time by another resident.
 const ROUNDS: usize = 2;
+/// Questions of each length that residents put.
+const QUESTIONS_PER_LENGTH: usize = 24;
+/// Rounds of probes, one after the other …
+const PROBE_ROUNDS: usize = 3;
+/// … of so many questions each.
+const PROBE_QUESTIONS: usize = 36;
+/// A town's probes take minutes; those of a demo are as much in haste as its vendors.
+const PROBE_PACE: Pace = Pace { questions: Duration::from_millis(80), models: Duration::from_millis(10) };
 /// Questions of the resident on trial, who may ask three a day.
 const TRIAL_QUESTIONS: usize = 5;
 /// Questions at which the resident with a small budget stops at the latest.
@@ -118,7 +126,7 @@ impl Demo {
             complain(&format!("warning: {warning}"));
         }
         let app = App::build(config, clock.clone(), shutdown.clone(), stage.simulated)?;
-        let ledger = app.ledger().clone();
+        let (ledger, probes) = (app.ledger().clone(), app.probes().clone());
         let begin = shutdown.clone();
         let gateway = outside.spawn(async move {
             let ended = app.run(listeners).await;
@@ -129,7 +137,7 @@ impl Demo {
         let shown = tokio::select! {
             // In this order: what was shown to its end and then told to stop has not failed.
             biased;
-            shown = self.show(basket, &stage, &ledger, clock, &shutdown) => shown,
+            shown = self.show(basket, &stage, (&ledger, &probes), clock, &shutdown) => shown,
             () = shutdown.begun() => Err(anyhow::anyhow!("stopped before the end of the play: no table").into()),
         };
         shutdown.begin();
@@ -148,16 +156,17 @@ impl Demo {
         &self,
         basket: &Basket,
         stage: &Stage,
-        ledger: &Ledger,
+        (ledger, probes): (&Ledger, &Probes),
         clock: &Clock,
         shutdown: &Shutdown,
     ) -> Result<bool, Failure> {
         let before = figures::last_entry(ledger)?;
         let cast = cast(basket, stage, ledger, clock)?;
         let started = clock.tick();
-        let tally = self.play(&cast, stage).await;
+        let (tally, rounds) = tokio::join!(self.play(&cast, stage), self.probe(probes, stage));
         let played = clock.tick().since(started);
-        let figures = Figures::read(stage, ledger, before, clock, played).await?;
+        let mut figures = Figures::read(stage, ledger, before, clock, played).await?;
+        figures.probes = rounds?;
         let agree = figures.agree();
         if self.json {
             say(&serde_json::to_string_pretty(&figures).map_err(anyhow::Error::new)?);
@@ -195,6 +204,25 @@ impl Demo {
         asked.and(refused)
     }
 
+    /// Plays rounds of the town's own probes, as its timetable would over a day.
+    async fn probe(&self, probes: &Probes, stage: &Stage) -> Result<Vec<RoundReport>, Failure> {
+        let mut rounds = Vec::new();
+        while stage.simulated && rounds.len() < PROBE_ROUNDS {
+            let seed = Some(self.seed + u64::try_from(rounds.len()).unwrap_or(0));
+            let wish = Wish { questions: Some(PROBE_QUESTIONS), pace: PROBE_PACE, seed, at: None };
+            match probes.begin(wish) {
+                Ok(_) => {
+                    probes.ended().await;
+                    rounds.extend(probes.report());
+                }
+                // The timetable's own round, if the demo was begun right before one.
+                Err(ProbeError::UnderWay) => probes.ended().await,
+                Err(error) => return Err(anyhow::Error::new(error).context("the demo's probes").into()),
+            }
+        }
+        Ok(rounds)
+    }
+
     fn stops_by_itself(&self) -> bool {
         self.once || self.json
     }
@@ -206,15 +234,16 @@ fn cast(basket: &Basket, stage: &Stage, ledger: &Ledger, clock: &Clock) -> Resul
     if !stage.simulated {
         return Ok(Cast { residents, questions: live::questions(basket), rounds: 1, limited: None });
     }
-    let ready = |question: &basket::Question| (question.id.clone(), basket.body(question, None));
-    let short = |count| basket.first(Length::Short, count).into_iter().map(ready).collect::<Vec<_>>();
+    let short = |count| play::ready(basket, LengthClass::Short, count, None);
     let trial = enrol(ledger, stage, clock, "decouverte", 1)?.pop();
     let budget = enrol(ledger, stage, clock, "petit-budget", 1)?.pop();
     let limited = trial.zip(budget).map(|(trial, budget)| Limited {
         trial: (trial, short(TRIAL_QUESTIONS)),
         budget: (budget, short(BUDGET_QUESTIONS)),
     });
-    Ok(Cast { residents, questions: basket.questions.iter().map(ready).collect(), rounds: ROUNDS, limited })
+    let lengths = [LengthClass::Short, LengthClass::Medium, LengthClass::Long];
+    let questions = lengths.into_iter().flat_map(|class| play::ready(basket, class, QUESTIONS_PER_LENGTH, None));
+    Ok(Cast { residents, questions: questions.collect(), rounds: ROUNDS, limited })
 }
 
 fn enrol(ledger: &Ledger, stage: &Stage, clock: &Clock, plan: &str, count: usize) -> Result<Vec<Resident>, Failure> {

@@ -22,6 +22,13 @@ pub(crate) fn entries_bar(entries: u64) -> ProgressBar {
     ProgressBar::new(entries).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
+/// A bar over so many probes; it shows on a terminal only.
+pub(crate) fn probes_bar(probes: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} probes, {elapsed}");
+    let bar = ProgressBar::new(u64::try_from(probes).unwrap_or(u64::MAX));
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
 /// A line on standard output.
 pub(crate) fn say(line: &str) {
     let _closed_pipe = writeln!(std::io::stdout(), "{line}").and_then(|()| std::io::stdout().flush());

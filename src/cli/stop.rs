@@ -107,7 +107,10 @@ fn known(config: &Config, scope: StopScope, name: &str) -> Result<(), Failure> {
     let names: Vec<&str> = match scope {
         StopScope::Town => return Ok(()),
         StopScope::Provider => config.providers.iter().map(|provider| provider.id.as_str()).collect(),
-        StopScope::Plan => config.plans.keys().map(String::as_str).collect(),
+        StopScope::Plan => {
+            let own = [&config.comparison.probes, &config.comparison.duels];
+            config.plans.keys().map(String::as_str).chain(own.map(|plan| &*plan.name)).collect()
+        }
     };
     if names.contains(&name) {
         return Ok(());

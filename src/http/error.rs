@@ -126,6 +126,10 @@ impl ApiError {
         error
     }
 
+    pub(super) fn conflict(message: impl Into<String>) -> Self {
+        Self::invalid(StatusCode::CONFLICT, Some("not_begun"), message).never_retry()
+    }
+
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::invalid(StatusCode::BAD_REQUEST, None, message)
     }

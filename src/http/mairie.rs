@@ -177,11 +177,11 @@ pub(super) async fn changes(State(state): State<AppState>, headers: HeaderMap) -
 }
 
 /// Work on a file: not on a thread that carries streams.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
     tokio::task::spawn_blocking(work).await.map_err(|_| ApiError::overloaded())
 }
 
-fn authorize(state: &AppState, headers: &HeaderMap) -> Result<(), ApiError> {
+pub(super) fn authorize(state: &AppState, headers: &HeaderMap) -> Result<(), ApiError> {
     let Some(token) = &state.mairie_token else {
         return Err(ApiError::forbidden(
             "This listener has no token yet: set mairie.token (or PASSERELLE__MAIRIE__TOKEN) and restart.",

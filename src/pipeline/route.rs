@@ -15,6 +15,7 @@ use providers::exchange::ExchangeRate;
 use providers::money::Money;
 use providers::request::ApiRequest;
 use providers::upstream::{CallContext, Encoded, encode};
+use providers::usage::Usage;
 
 use super::{Asking, Offer, Pipeline, PipelineError, ROUTES_OWNER, Witness};
 use crate::config::{Plan, Residency, RouteConfig};
@@ -117,6 +118,15 @@ pub struct Routed {
     pub(super) ceiling: Ceiling,
 }
 
+impl Routed {
+    /// What `usage` costs at the vendor that is called first, nano-euros.
+    pub(super) fn cost_of(&self, usage: &Usage) -> Option<i64> {
+        let leg = &self.calls.first()?.leg;
+        let cost = leg.price.cost_at(leg.service_tier, usage, leg.uplift_percent).ok()?;
+        leg.rate.to_euro(cost).ok().map(Money::nanos)
+    }
+}
+
 /// Millionths, the unit of recorded probabilities.
 const PPM: u128 = 1_000_000;
 
@@ -151,10 +161,7 @@ pub(super) fn route(
     stops.check_plan(&plan.name).map_err(PipelineError::Stopped)?;
     let allowed = |id: &str| plan.models.is_empty() || plan.models.iter().any(|model| model == id);
     let known = |id: &&str| allowed(id) && terms.catalogue.resolve(id, today).is_some();
-    let model = match request.model() {
-        "" => request.default_models().iter().copied().find(known).unwrap_or_default().to_owned(),
-        asked => asked.to_owned(),
-    };
+    let model = asked_model(request, known);
     let pseudonym = pipeline.secret.vendor_pseudonym(who.resident(), &windows.month.label);
     let wanted = Wanted {
         pipeline,
@@ -207,6 +214,14 @@ fn ceiling_of(calls: &[Call]) -> Ceiling {
     Ceiling {
         tokens: calls.iter().map(|call| call.leg.ceiling.tokens).max().unwrap_or(0),
         euro_nanos: calls.iter().map(|call| call.leg.ceiling.euro_nanos).max().unwrap_or(0),
+    }
+}
+
+/// The model or route asked for; where none was, the first of the endpoint's usual ones that is known.
+fn asked_model(request: &ApiRequest, known: impl Fn(&&str) -> bool) -> String {
+    match request.model() {
+        "" => request.default_models().iter().copied().find(known).unwrap_or_default().to_owned(),
+        asked => asked.to_owned(),
     }
 }
 

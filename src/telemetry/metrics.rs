@@ -17,6 +17,8 @@ const OVERHEAD_BUCKETS: &[f64] = &[
     0.000_05, 0.000_1, 0.000_15, 0.000_2, 0.000_3, 0.000_5, 0.000_75, 0.001, 0.001_5, 0.002, 0.003, 0.005, 0.01, 0.025,
     0.05, 0.1, 0.25,
 ];
+/// From a millisecond, the step of timers, to ten seconds.
+const LAG_BUCKETS: &[f64] = &[0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 const BATCH_BUCKETS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
 /// The metrics, each described where its name is defined in [`names`].
@@ -78,6 +80,10 @@ pub struct Metrics {
     pub alert_deliveries: IntCounterVec,
     /// By outcome: answered, failed, judged.
     pub duels: IntCounterVec,
+    /// By outcome.
+    pub probe_rounds: IntCounterVec,
+    /// Lag of probes.
+    pub probe_lag: Histogram,
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
@@ -163,6 +169,8 @@ impl Metrics {
             alerts_raised: declare.counters(names::ALERTS_RAISED, &[REASON]),
             alert_deliveries: declare.counters(names::ALERT_DELIVERIES, &[OUTCOME]),
             duels: declare.counters(names::DUELS, &[OUTCOME]),
+            probe_rounds: declare.counters(names::PROBE_ROUNDS, &[OUTCOME]),
+            probe_lag: declare.histogram(names::PROBE_LAG, LAG_BUCKETS),
             registry: declare.0,
         }
     }

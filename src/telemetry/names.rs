@@ -106,6 +106,14 @@ pub const ALERTS_RAISED: Metric =
 /// Attempts to deliver an alert to the webhook.
 pub const ALERT_DELIVERIES: Metric =
     Metric { name: "passerelle_alert_deliveries_total", help: "Attempts to deliver an alert to the webhook." };
+/// Rounds of probes by outcome: completed, incomplete, missed.
+pub const PROBE_ROUNDS: Metric = Metric {
+    name: "passerelle_probe_rounds_total",
+    help: "Rounds of probes by outcome: completed, incomplete, missed.",
+};
+/// How much later than intended probes started.
+pub const PROBE_LAG: Metric =
+    Metric { name: "passerelle_probe_lag_seconds", help: "How much later than intended probes started." };
 
 /// Blind duels: both answers there, failed, judged.
 pub const DUELS: Metric =

@@ -43,6 +43,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "config",
             "identity",
             "ledger",
+            "probes",
             "reconcile",
             "report",
             "shutdown",
@@ -62,6 +63,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "identity",
             "ledger",
             "pipeline",
+            "probes",
             "quota",
             "report",
             "shutdown",
@@ -69,8 +71,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "terms",
         ],
     ),
-    ("http", &["clock", "duels", "identity", "ledger", "pipeline", "quota", "report", "shutdown", "telemetry"]),
+    (
+        "http",
+        &["clock", "duels", "identity", "ledger", "pipeline", "probes", "quota", "report", "shutdown", "telemetry"],
+    ),
     ("duels", &["clock", "identity", "ledger", "pipeline", "quota", "shutdown", "telemetry"]),
+    ("probes", &["clock", "identity", "ledger", "pipeline", "quota", "shutdown", "telemetry", "terms"]),
     ("pipeline", &["clock", "config", "identity", "ledger", "quota", "shutdown", "telemetry", "terms"]),
     ("identity", &["config", "ledger", "terms"]),
     ("alerts", &["clock", "config", "ledger", "quota", "shutdown", "telemetry", "terms"]),
@@ -110,7 +116,7 @@ fn each_library_has_its_place() {
         ("governor", &["src/quota"]),
         ("prometheus::", &["src/telemetry"]),
         ("statrs", &["src/report/statistics"]),
-        ("rand_pcg", &["src/report/statistics"]),
+        ("rand_pcg", &["src/report/statistics", "src/report/comparison/tests"]),
         ("jiff::Timestamp::now", &["src/clock"]),
     ];
     for (path, text) in sources() {

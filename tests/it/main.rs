@@ -26,6 +26,7 @@ mod money;
 mod peers;
 mod prices;
 mod privacy;
+mod probes;
 mod process;
 mod quota;
 mod reconcile;

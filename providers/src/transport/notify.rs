@@ -5,9 +5,16 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::TryStreamExt;
+use http::Method;
 use http::header::CONTENT_TYPE;
 
 use super::client::install_crypto;
+use super::{BodyStream, read_whole};
+use crate::error::{ErrorKind, ProviderError};
+
+/// Longest answer that is read, in bytes.
+const MOST_BYTES: usize = 1 << 20;
 
 /// Sends documents. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -36,11 +43,40 @@ impl Notifier {
     /// # Errors
     /// A sentence without the address, which may hold a secret.
     pub async fn post(&self, url: &str, headers: &[(&str, String)], body: Bytes) -> Result<u16, String> {
-        let mut request = self.client.post(url).header(CONTENT_TYPE, "application/json").body(body);
+        Ok(self.send(Method::POST, url, headers, body).await?.status().as_u16())
+    }
+
+    /// Posts `body`, or gets the document where there is none; gives the status and what is answered.
+    ///
+    /// # Errors
+    /// A sentence without the address, which may hold a secret; also for an answer longer than a mebibyte.
+    pub async fn call(
+        &self,
+        url: &str,
+        headers: &[(&str, String)],
+        body: Option<Bytes>,
+    ) -> Result<(u16, Bytes), String> {
+        let method = if body.is_some() { Method::POST } else { Method::GET };
+        let body = body.unwrap_or_default();
+        let answer = self.send(method, url, headers, body).await?;
+        let status = answer.status().as_u16();
+        let cut = |_| ProviderError::new(ErrorKind::Cut, "The answer was cut.");
+        let stream: BodyStream = Box::pin(answer.bytes_stream().map_err(cut));
+        let read = read_whole(stream, MOST_BYTES).await;
+        Ok((status, read.map_err(|error| error.message)?))
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(&str, String)],
+        body: Bytes,
+    ) -> Result<reqwest::Response, String> {
+        let mut request = self.client.request(method, url).header(CONTENT_TYPE, "application/json").body(body);
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        let answer = request.send().await.map_err(|error| error.without_url().to_string())?;
-        Ok(answer.status().as_u16())
+        request.send().await.map_err(|error| error.without_url().to_string())
     }
 }

@@ -10,6 +10,7 @@ use super::stage::Stage;
 use crate::cli::Failure;
 use crate::clock::Clock;
 use crate::ledger::{Ledger, StoreError};
+use crate::probes::RoundReport;
 use crate::report::{self, Period, Report};
 
 /// How long calls may take to be settled once every answer has been read.
@@ -50,6 +51,8 @@ pub(super) struct Figures {
     pub(super) overhead_micros: Overhead,
     /// How long the questions took.
     pub(super) play_seconds: f64,
+    /// The rounds of the town's own probes.
+    pub(super) probes: Vec<RoundReport>,
     /// Whether the vendors were simulated.
     pub(super) simulated: bool,
 }
@@ -87,6 +90,7 @@ impl Figures {
             ledger_cost_nanos: cost,
             overhead_micros: Overhead::of(overheads),
             play_seconds: played.as_secs_f64(),
+            probes: Vec::new(),
             simulated: stage.simulated,
         })
     }

@@ -9,12 +9,13 @@ use jiff::tz::TimeZone;
 use providers::chat::ChatRequest;
 use providers::money::Money;
 
-use super::basket::{Basket, Length};
-use super::play::Ready;
+use super::play::{Ready, ready};
 use crate::cli::Failure;
 use crate::cli::output::complain;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Environment, load};
+use crate::ledger::LengthClass;
+use crate::probes::basket::Basket;
 
 /// Questions put to the real vendors.
 pub(super) const QUESTIONS: usize = 6;
@@ -63,8 +64,7 @@ pub(super) fn environment(process: &Environment) -> Result<Environment, ConfigEr
 
 /// The questions of a live demo.
 pub(super) fn questions(basket: &Basket) -> Vec<Ready> {
-    let short = basket.first(Length::Short, QUESTIONS);
-    short.iter().map(|question| (question.id.clone(), basket.body(question, Some(MAX_OUTPUT_TOKENS)))).collect()
+    ready(basket, LengthClass::Short, QUESTIONS, Some(MAX_OUTPUT_TOKENS))
 }
 
 /// The most that `questions` can cost: for each, the dearest model of the route it asks for. `None` when one of them

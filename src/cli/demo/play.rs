@@ -19,6 +19,11 @@ use rand::{RngExt, SeedableRng};
 use secrecy::SecretString;
 
 use crate::identity::ApiKey;
+use crate::ledger::LengthClass;
+use crate::probes::basket::Basket;
+
+/// The model name that every question of a resident asks for.
+const MODEL: &str = "auto";
 
 /// Longest wait of a resident for anything; longer than any deadline of the gateway.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -151,6 +156,18 @@ impl Resident {
 
 /// A question ready to be sent: its name and its body.
 pub(super) type Ready = (String, Bytes);
+
+/// The first `count` questions of a class, asked of the route `auto`, with a limit of tokens in place of their own.
+pub(super) fn ready(basket: &Basket, class: LengthClass, count: usize, limit: Option<u64>) -> Vec<Ready> {
+    let questions = basket.first(class, count).into_iter().map(|question| {
+        let mut body = basket.request(question, MODEL, true);
+        if let Some(limit) = limit {
+            body["max_completion_tokens"] = limit.into();
+        }
+        (question.id.clone(), Bytes::from(body.to_string()))
+    });
+    questions.collect()
+}
 
 /// Plays `turns`, that many at a time.
 pub(super) async fn play(

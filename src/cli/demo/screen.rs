@@ -10,6 +10,7 @@ use super::figures::{Figures, Overhead};
 use super::play::{Resident, Tally};
 use super::stage::Stage;
 use crate::cli::output::say;
+use crate::probes::RoundReport;
 
 /// Columns of the terminal that the table is made for.
 const WIDTH: usize = 120;
@@ -36,6 +37,9 @@ pub(super) fn outcome(figures: &Figures, tally: &Tally) {
     for sentence in &tally.sentences {
         say(&indented(&format!("Refused: {sentence}")));
     }
+    if !figures.probes.is_empty() {
+        say(&format!("Probes    {}", probes(figures)));
+    }
     say(&format!("Gateway   {}", overhead(figures)));
     say(&indented(OVERHEAD_NOTE));
     say(&format!("Money     {}", check(figures)));
@@ -52,6 +56,17 @@ fn played(figures: &Figures, tally: &Tally) -> String {
         line += &format!(" ({})", kinds.join(", "));
     }
     line
+}
+
+/// The town's own questions.
+fn probes(figures: &Figures) -> String {
+    let sum = |count: fn(&RoundReport) -> usize| figures.probes.iter().map(count).sum::<usize>();
+    format!(
+        "{} rounds of the town's own questions, each to every model within the same minute: {} of {} pairs complete",
+        figures.probes.len(),
+        sum(|round| round.complete_questions),
+        sum(|round| round.questions)
+    )
 }
 
 fn overhead(figures: &Figures) -> String {

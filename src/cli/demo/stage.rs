@@ -209,6 +209,10 @@ const PLANS_TOML: &str = r#"
 # Simulated vendors fail on purpose; a line for each failure would hide the table.
 log_level = "error"
 
+# The town's own questions, put to both vendors.
+[comparison]
+probe_euros_per_month = "25.00"
+
 [plans.resident]
 requests_per_minute = 600
 burst = 100

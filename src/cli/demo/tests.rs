@@ -2,35 +2,41 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use providers::chat::ChatRequest;
 
-use super::basket::{Basket, Length};
 use super::figures::Overhead;
-use super::live;
-use super::play::order;
+use super::play::{order, ready};
+use super::{QUESTIONS_PER_LENGTH, live};
 use crate::config::{Environment, load};
+use crate::ledger::LengthClass;
+use crate::probes::basket::Basket;
+
+const LENGTHS: [LengthClass; 3] = [LengthClass::Short, LengthClass::Medium, LengthClass::Long];
 
 #[test]
-fn the_basket_has_three_lengths_and_every_passage() {
+fn residents_put_as_many_questions_of_each_length() {
     let basket = Basket::shipped().unwrap();
-    assert!(basket.questions.len() >= 60, "{} questions", basket.questions.len());
-    for length in [Length::Short, Length::Medium, Length::Long] {
-        assert!(basket.first(length, usize::MAX).len() >= 15, "{length:?}");
+    let mut ids = BTreeSet::new();
+    for class in LENGTHS {
+        let questions = ready(&basket, class, QUESTIONS_PER_LENGTH, None);
+        assert_eq!(questions.len(), QUESTIONS_PER_LENGTH, "{class:?}");
+        ids.extend(questions.into_iter().map(|(id, _)| id));
     }
-    let ids: BTreeSet<&str> = basket.questions.iter().map(|question| question.id.as_str()).collect();
-    assert_eq!(ids.len(), basket.questions.len(), "ids are used once");
-    for question in &basket.questions {
-        let pages = basket.passages_of(question).unwrap_or_else(|| panic!("{}: a passage is missing", question.id));
-        assert_eq!(pages.is_empty(), question.length != Length::Long, "{}", question.id);
-    }
+    assert_eq!(ids.len(), 3 * QUESTIONS_PER_LENGTH, "ids are used once");
 }
 
 #[test]
 fn a_question_goes_out_whole_with_its_pages_and_its_limit() {
     let basket = Basket::shipped().unwrap();
-    for question in &basket.questions {
-        let request = ChatRequest::parse(&basket.body(question, Some(7))).unwrap();
-        assert!(request.stream && request.include_usage);
-        assert_eq!((request.model.as_str(), request.max_output_tokens), ("auto", Some(7)));
-        assert_eq!(request.messages.len(), if question.length == Length::Long { 2 } else { 1 }, "{}", question.id);
+    for class in LENGTHS {
+        for (id, body) in ready(&basket, class, usize::MAX, Some(7)) {
+            let request = ChatRequest::parse(&body).unwrap();
+            assert!(request.stream && request.include_usage);
+            assert_eq!((request.model.as_str(), request.max_output_tokens), ("auto", Some(7)));
+            let pages = !basket.question(&id).unwrap().passages.is_empty();
+            assert_eq!(request.messages.len(), if pages { 2 } else { 1 }, "{id}");
+        }
+        let own = ready(&basket, class, 1, None).pop().unwrap();
+        let limit = basket.question(&own.0).unwrap().max_output_tokens;
+        assert_eq!(ChatRequest::parse(&own.1).unwrap().max_output_tokens, Some(limit));
     }
 }
 

@@ -111,7 +111,7 @@ fn the_interval_of_a_ratio_holds_the_truth_as_often_as_it_says() {
     // Conversations, standardised: the true ratio of costs is 1.3, that of medians 1.25.
     let other = Truth { micros: ALIKE.micros * 1.25, cost: ALIKE.cost * 1.3, long: 0.35, ..ALIKE };
     let [median, cost, share] = towns(200, |seed| {
-        let town = Town { residents: 260, questions_each: 6, ..Town::new(ALIKE, other, 10_000 + seed) };
+        let town = Town { residents: 640, questions_each: 4, ..Town::new(ALIKE, other, 10_000 + seed) };
         let comparison = Comparison::with(&town.evidence(), FEW);
         let holds = |metric, truth: f64| {
             let effect = claim(&comparison.conversations.claims, metric).effect;
@@ -122,7 +122,7 @@ fn the_interval_of_a_ratio_holds_the_truth_as_often_as_it_says() {
     println!("intervals that hold the truth, of 200: median {median}, cost {cost}, share answered {share}");
     // 93 to 97 % and three standard errors of 200 towns beyond.
     for held in [median, cost, share] {
-        assert!((0.91..=0.985).contains(&(f64::from(held) / 200.0)), "{held} of 200");
+        assert!((0.91..=0.99).contains(&(f64::from(held) / 200.0)), "{held} of 200");
     }
 }
 

@@ -15,6 +15,7 @@ use passerelle::clock::Clock;
 use passerelle::config::{Config, Environment, load};
 use passerelle::identity::new_resident_key;
 use passerelle::ledger::{Entry, Ledger};
+use passerelle::probes::{Probes, RoundReport};
 use passerelle::shutdown::Shutdown;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -31,6 +32,8 @@ pub struct TestGateway {
     pub shutdown: Shutdown,
     pub folder: PathBuf,
     router: Router,
+    mairie: Router,
+    probes: Probes,
     ledger: Ledger,
     app: Mutex<App>,
     reloader: Reloader,
@@ -145,6 +148,8 @@ impl TestGateway {
             shutdown,
             folder,
             router: app.public_router(),
+            mairie: app.mairie_router(),
+            probes: app.probes().clone(),
             ledger: app.ledger().clone(),
             app: Mutex::new(app),
             reloader,
@@ -182,6 +187,49 @@ impl TestGateway {
     /// The residents' routes, for a test that needs a real connection.
     pub fn router(&self) -> Router {
         self.router.clone()
+    }
+
+    /// The town's own questions.
+    pub fn probes(&self) -> &Probes {
+        &self.probes
+    }
+
+    /// Lets time pass in steps in which tasks do what is due.
+    pub async fn pass_by(&self, time: Duration, step: Duration) {
+        let end = self.clock.tick().plus(time);
+        while self.clock.tick() < end {
+            self.clock.advance(step);
+            for _ in 0..4 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// The same in steps that are short beside the distance of two probes.
+    pub async fn pass(&self, time: Duration) {
+        self.pass_by(time, Duration::from_millis(100)).await;
+    }
+
+    /// Lets time pass until no round of probes is under way; gives where the last one stands.
+    pub async fn round_over(&self) -> RoundReport {
+        let over = async {
+            tokio::select! {
+                biased;
+                () = self.probes.ended() => {}
+                () = self.pass(Duration::MAX) => {}
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), over).await.unwrap();
+        self.probes.report().unwrap()
+    }
+
+    /// What the mairie's listener answers.
+    pub async fn ask_mairie(&self, method: &str, path: &str, token: &str, body: &str) -> Answer {
+        let request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {token}"));
+        let response = self.mairie.clone().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
+        Answer { status: parts.status, headers: parts.headers, body }
     }
 
     pub fn ledger(&self) -> &Ledger {
