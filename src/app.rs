@@ -140,26 +140,18 @@ impl App {
         let pipeline = Pipeline::new(config, terms.clone(), secret, ledger.clone(), clock.clone(), shutdown.clone());
         let pipeline = Arc::new(pipeline);
         let examiner = Examiner::new(config, ledger.clone(), terms.clone(), clock.clone());
-        let duels = Duels::new(
-            Arc::clone(&pipeline),
-            ledger.clone(),
-            config.calendar.clone(),
-            clock.clone(),
-            shutdown.clone(),
-            config.server.keep_alive,
-        );
-        let probes = Probes::new(Parts {
+        let parts = Parts {
             pipeline: Arc::clone(&pipeline),
             terms: terms.clone(),
             ledger: ledger.clone(),
             calendar: config.calendar.clone(),
             clock: clock.clone(),
             shutdown: shutdown.clone(),
-        });
+        };
         let state = AppState::from(Shared {
             pipeline,
-            duels,
-            probes,
+            duels: duels(config, &parts),
+            probes: Probes::new(parts),
             examiner: Arc::new(examiner),
             directory: Directory::new(ledger.clone(), terms.clone()),
             ledger,
@@ -291,6 +283,13 @@ impl App {
         state.ledger.close().await?;
         Ok(())
     }
+}
+
+/// What runs duels, from the same parts as what runs probes.
+fn duels(config: &Config, parts: &Parts) -> Duels {
+    let Parts { pipeline, ledger, calendar, clock, shutdown, .. } = parts;
+    let patience = config.server.keep_alive;
+    Duels::new(Arc::clone(pipeline), ledger.clone(), calendar.clone(), clock.clone(), shutdown.clone(), patience)
 }
 
 /// So many permits, or as many as there can be.

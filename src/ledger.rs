@@ -11,6 +11,7 @@ mod entry;
 mod error;
 mod exporting;
 mod key;
+mod reading;
 mod record;
 mod reservation;
 mod rollup;
@@ -37,6 +38,7 @@ pub use entry::{Assignment, Entry, LengthClass, Outcome, micros};
 pub use error::StoreError;
 pub use exporting::{ExportFormat, export};
 pub use key::{KeyRecord, NewKey, Sighting};
+pub use reading::ReportData;
 pub use record::{Adjustment, Change, Difference, Record};
 pub use reservation::{Ceiling, Charge, Decision, Reservation, ReservationRequest, Settlement};
 pub use rollup::{Figures, Group, PROMPT_END_MICROS, PROMPT_TEXT_MICROS, Rollup, RollupKey};
@@ -50,25 +52,6 @@ pub use trial::{Duel, DuelSide, FoundDuel, OpenDuel, Probe, Qualifier, Style, Vo
 
 use crate::quota::Windows;
 use account::{TOWN, bounded};
-
-/// What the report reads.
-#[derive(Debug, Default)]
-pub struct ReportData {
-    /// Aggregates, in the order of their keys.
-    pub rollups: Vec<(RollupKey, Rollup)>,
-    /// Probes that were meant for those days, oldest first.
-    pub probes: Vec<Probe>,
-    /// Duels judged in those days, oldest first.
-    pub duels: Vec<Duel>,
-    /// Residents who asked something, by month (`2026-11`), of the months that those days touch.
-    pub residents: Vec<(String, u64)>,
-    /// The end of the chain as it was when all this was read.
-    pub head: ChainHead,
-    /// Refused questions by reason.
-    pub refusals: Vec<(String, u64)>,
-    /// Reservations open at the moment of reading.
-    pub open_reservations: u64,
-}
 
 /// Numbers about the store, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -178,7 +178,9 @@ impl Ratio {
 /// How many tokens each probed model reads and writes for the basket, against the mean of what residents were answered
 /// by: tokens are no common unit, and some models write more. Only questions that all of them answered are counted.
 fn own_tokens(evidence: &Evidence) -> BTreeMap<String, (Ratio, Ratio)> {
-    let mut asked: BTreeMap<(u32, &str), BTreeMap<&str, (u64, u64)>> = BTreeMap::new();
+    // Input and output tokens by model, for each question of each round.
+    type Used<'a> = BTreeMap<&'a str, (u64, u64)>;
+    let mut asked: BTreeMap<(u32, &str), Used<'_>> = BTreeMap::new();
     for row in &evidence.probes {
         if let Some(usage) = &row.usage {
             let used = (usage.input_tokens(), usage.output_tokens());

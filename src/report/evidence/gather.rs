@@ -127,13 +127,12 @@ impl Evidence {
             let first = changes.iter().map(|(_, change)| change).find(declares);
             self.declared = Some((from.to_string(), to.to_string(), first.map(|change| day(change).to_string())));
         }
-        let touching = changes
-            .iter()
-            .map(|(_, change)| change)
-            .filter(|change| (period.from..=period.to).contains(&day(change)) && change.actor != FOUND_AT_START);
-        for change in touching {
+        let within = changes.iter().map(|(_, change)| change);
+        for change in within.filter(|change| (period.from..=period.to).contains(&day(change))) {
             for difference in &change.differences {
-                if TOUCHING.iter().any(|subject| difference.subject.starts_with(subject)) {
+                // At a first start everything is new, and nothing changed.
+                let is_new = difference.before.is_none() && change.actor == FOUND_AT_START;
+                if !is_new && TOUCHING.iter().any(|subject| difference.subject.starts_with(subject)) {
                     let none = String::new();
                     let (before, after) =
                         (difference.before.as_ref().unwrap_or(&none), difference.after.as_ref().unwrap_or(&none));
@@ -145,7 +144,7 @@ impl Evidence {
     }
 }
 
-/// Who records the terms of a first start, which change nothing.
+/// Who records the terms that are found at a start.
 const FOUND_AT_START: &str = "serve";
 
 pub(super) fn label(provider: &str, model: &str) -> String {
