@@ -41,9 +41,9 @@ const ROUNDS: usize = 2;
 /// Questions of each length that residents put.
 const QUESTIONS_PER_LENGTH: usize = 24;
 /// Rounds of probes, one after the other …
-const PROBE_ROUNDS: usize = 3;
+const PROBE_ROUNDS: usize = 8;
 /// … of so many questions each.
-const PROBE_QUESTIONS: usize = 36;
+const PROBE_QUESTIONS: usize = 15;
 /// A town's probes take minutes; those of a demo are as much in haste as its vendors.
 const PROBE_PACE: Pace = Pace { questions: Duration::from_millis(80), models: Duration::from_millis(10) };
 /// Questions of the resident on trial, who may ask three a day.

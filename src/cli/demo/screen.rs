@@ -142,6 +142,11 @@ pub(super) fn when_down(stage: &Stage) {
 
 fn report_command(stage: &Stage) {
     say(&format!("  report      {} report --config {}", program(), quoted(&stage.config_file)));
+    say(&format!(
+        "  council     {} report --config {} --format html --output rapport.html   (also xlsx, json, evidence)",
+        program(),
+        quoted(&stage.config_file)
+    ));
     say(&format!("  kept in     {}", stage.folder.display()));
     if stage.simulated {
         say("  All figures are of simulated vendors, in a database of their own: they say nothing about real ones.");
