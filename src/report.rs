@@ -197,22 +197,36 @@ pub struct Scope {
 /// [`StoreError`] when the store cannot be read.
 pub fn build(ledger: &Ledger, period: &Period, limit_seconds: u64, now: Timestamp) -> Result<Report, StoreError> {
     let data = ledger.report_data(&period.from.to_string(), &period.to.to_string())?;
+    build_of(ledger, &data, period, limit_seconds, now)
+}
+
+/// The same of what was read already.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_of(
+    ledger: &Ledger,
+    data: &ReportData,
+    period: &Period,
+    limit_seconds: u64,
+    now: Timestamp,
+) -> Result<Report, StoreError> {
     let simulated = ledger.is_simulated()?.unwrap_or(false);
     let scope = Scope { period: period.clone(), simulated, limit_seconds, generated_at: now };
     Ok(from_data(data, scope))
 }
 
 /// Makes the report of what was read: no store, no clock.
-pub fn from_data(data: ReportData, scope: Scope) -> Report {
+pub fn from_data(data: &ReportData, scope: Scope) -> Report {
     let mut models: BTreeMap<(String, String), Rollup> = BTreeMap::new();
     let mut all = Rollup::default();
-    for (key, rollup) in data.rollups.into_iter().filter(|(key, _)| key.evidence.is_residents()) {
-        all.merge(&rollup);
-        models.entry((key.provider, key.model)).or_default().merge(&rollup);
+    for (key, rollup) in data.rollups.iter().filter(|(key, _)| key.evidence.is_residents()) {
+        all.merge(rollup);
+        models.entry((key.provider.clone(), key.model.clone())).or_default().merge(rollup);
     }
     let mut refusals = BTreeMap::new();
-    for (reason, count) in data.refusals {
-        *refusals.entry(reason).or_default() += count;
+    for (reason, count) in &data.refusals {
+        *refusals.entry(reason.clone()).or_default() += count;
     }
     let limit = scope.limit_seconds;
     Report {

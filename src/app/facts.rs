@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::Examine;
-use crate::ledger::{Ledger, StoreError};
+use crate::ledger::{Ledger, ReportData, StoreError};
 use crate::quota::Calendar;
-use crate::report::Period;
 use crate::report::evidence::{Buyer, Evidence, Facts};
+use crate::report::{self, Period, Report};
 use crate::terms::{CurrentTerms, EVALUATION};
 
 /// Reads the evidence of a period under the terms in force at that moment.
@@ -35,11 +35,26 @@ impl Examiner {
         }
     }
 
-    /// The evidence of `period`; with other `weights` than the configured ones, if given.
+    /// The books and the evidence of `period`, of one reading; with other `weights` than the configured ones, if given.
     ///
     /// # Errors
     /// [`StoreError`] when the ledger cannot be read.
-    pub fn evidence(&self, period: &Period, weights: Option<BTreeMap<String, u32>>) -> Result<Evidence, StoreError> {
+    pub fn read(
+        &self,
+        period: &Period,
+        weights: Option<BTreeMap<String, u32>>,
+    ) -> Result<(Report, Evidence), StoreError> {
+        let data = self.ledger.report_data(&period.from.to_string(), &period.to.to_string())?;
+        let books = report::build_of(&self.ledger, &data, period, self.limit_seconds, self.clock.now())?;
+        Ok((books, self.evidence_of(data, period, weights)?))
+    }
+
+    fn evidence_of(
+        &self,
+        data: ReportData,
+        period: &Period,
+        weights: Option<BTreeMap<String, u32>>,
+    ) -> Result<Evidence, StoreError> {
         let terms = self.terms.get();
         let comparison = &terms.comparison;
         let yardsticks = &comparison.yardsticks;
@@ -63,12 +78,13 @@ impl Examiner {
             today: self.calendar.date(now),
             now,
         };
-        Evidence::read(&self.ledger, period, &facts)
+        Evidence::read(&self.ledger, data, period, &facts)
     }
 }
 
 impl Examine for Examiner {
     fn evidence(&self, period: &Period) -> Result<Evidence, StoreError> {
-        Self::evidence(self, period, None)
+        let data = self.ledger.report_data(&period.from.to_string(), &period.to.to_string())?;
+        self.evidence_of(data, period, None)
     }
 }

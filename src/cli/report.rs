@@ -113,10 +113,8 @@ impl ReportCommand {
         let now = clock.now();
         let period = Period::parse(self.from.as_deref(), self.to.as_deref(), config.calendar.date(now))
             .map_err(Failure::Usage)?;
-        let limit = config.upstream.transport.deadlines.total.as_secs();
-        let books = report::build(&ledger, &period, limit, now)?;
         let terms = CurrentTerms::new(Terms::new(&config, &clock));
-        let evidence = Examiner::new(&config, ledger, terms, clock).evidence(&period, self.weights()?)?;
+        let (books, evidence) = Examiner::new(&config, ledger, terms, clock).read(&period, self.weights()?)?;
         Ok((Some(books), evidence))
     }
 

@@ -5,7 +5,7 @@ use super::{ChainHead, Duel, Probe, Rollup, RollupKey};
 /// What the report reads.
 #[derive(Debug, Default)]
 pub struct ReportData {
-    /// Aggregates, in the order of their keys.
+    /// Aggregates over all days of the period, in the order of their keys.
     pub rollups: Vec<(RollupKey, Rollup)>,
     /// Probes that were meant for those days, oldest first.
     pub probes: Vec<Probe>,

@@ -24,7 +24,7 @@ pub const PROMPT_END_MICROS: u64 = 20_000_000;
 /// What an aggregate is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RollupKey {
-    /// Local day, `2026-11-24`.
+    /// Local day, `2026-11-24`; empty for all days of a period together.
     pub day: String,
     /// Provider.
     pub provider: String,
@@ -41,6 +41,11 @@ pub struct RollupKey {
 }
 
 impl RollupKey {
+    /// The same for all days of a period together.
+    pub fn of_all_days(self) -> Self {
+        Self { day: String::new(), ..self }
+    }
+
     /// The aggregate a record belongs to; a change of the terms belongs to none.
     pub fn of(record: &Record) -> Option<Self> {
         match record {

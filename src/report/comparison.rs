@@ -29,7 +29,7 @@ pub struct Figure {
     pub low: Option<f64>,
     /// Upper end; `None` when it lies beyond the limit or cannot be said.
     pub high: Option<f64>,
-    /// Observations behind it.
+    /// Observations behind it; 0 where there are too few for this figure.
     pub n: u64,
 }
 
@@ -193,7 +193,7 @@ pub struct ConversationSection {
     pub share_left_out: f64,
     /// Models left out, with why: `too_few`, `no_overlap`, `too_few_people`.
     pub models_left_out: BTreeMap<String, String>,
-    /// Why there is no comparison: `none`, `one_model`, `no_overlap`, `too_few_people`.
+    /// Why there is no comparison: `none`, `one_model`, `no_overlap`, `too_few_people`, `too_few_groups`.
     pub refused: Option<String>,
     /// Questions whose resident chose the vendor: shown, not compared. By model; `None` where suppressed.
     pub chosen: Vec<(String, Option<u64>)>,
@@ -294,7 +294,7 @@ pub struct RepricedModel {
     pub with_vat_euro_nanos: i64,
     /// Per answer, without VAT.
     pub per_answer_euro_nanos: i64,
-    /// The same with the tokens that the model itself needs for the basket's questions; where it was probed.
+    /// Per answer with the tokens that the model itself needs for the basket's questions; where it was probed.
     pub own_tokens_euro_nanos: Option<i64>,
     /// Day on which the vendor switches it off.
     pub retires: Option<String>,

@@ -192,8 +192,8 @@ fn legend(report: &Report) -> String {
         "How these figures are made: a question belongs to the model it was first sent to; when another vendor took \
          over, the failure stays with the vendor that failed, and the answer is counted under \"taken over\" with its \
          cost but not its time. Times run from receipt of the question, on a monotonic clock; first text is measured on \
-         streamed answers only. Questions without an answer, those the client left included, count as longer than \
-         {limit} s, and n counts them too; p90 is what 90 % of questions stay within. Speeds are of streamed answers of \
+         streamed answers only. Questions without an answer count as longer than {limit} s, and n counts them too; \
+         those whose client left before the end say nothing about the vendor and are in no time; p90 is what 90 % of questions stay within. Speeds are of streamed answers of \
          at least 20 tokens, and p50 is what half of them reach at least. Quantiles come from histograms with an error \
          of at most 1 %; n<{p50}, n<{p90} and n<{p95} say that fewer attempts allow no 95 % interval. Money is added up \
          in exact integers; euros per question and per 1,000 characters are divided once and rounded up. Answers whose \

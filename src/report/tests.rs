@@ -54,7 +54,7 @@ fn busy(answered: u64, failed: u64) -> Rollup {
 
 fn report_of(rollups: Vec<(RollupKey, Rollup)>, simulated: bool) -> Report {
     let refusals = vec![("questions_per_day".to_owned(), 3), ("something_new".to_owned(), 1)];
-    from_data(ReportData { rollups, refusals, open_reservations: 2, ..ReportData::default() }, scope(simulated))
+    from_data(&ReportData { rollups, refusals, open_reservations: 2, ..ReportData::default() }, scope(simulated))
 }
 
 fn one(rollup: Rollup) -> Row {
@@ -219,7 +219,7 @@ fn the_table_fits_and_says_what_it_must() {
 
 #[test]
 fn an_empty_period_is_a_sentence() {
-    let report = from_data(ReportData::default(), scope(false));
+    let report = from_data(&ReportData::default(), scope(false));
     let table = report.to_table();
     assert!(table.contains("No question reached a vendor"), "{table}");
     assert!(!table.contains("provider"), "{table}");

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use passerelle::ledger::{
-    ATTEMPTS, Assignment, Charge, Decision, Entry, ExportFormat, Ledger, NewKey, Outcome, Record, ReservationRequest,
-    Rollup, RollupKey, Settlement, Sighting, Stop, StopScope, StoreError, export, micros,
+    ATTEMPTS, Assignment, Charge, Decision, Entry, ExportFormat, Ledger, NewKey, Outcome, Record, ReportData,
+    ReservationRequest, Rollup, RollupKey, Settlement, Sighting, Stop, StopScope, StoreError, export, micros,
 };
 use passerelle::quota::{Limit, Refusal, Windows};
 use proptest::prelude::*;
@@ -618,7 +618,7 @@ fn assert_report_equals_entries(ledger: &Ledger) {
     let mut expected: BTreeMap<RollupKey, Rollup> = BTreeMap::new();
     let mut add = |_, record: Record| {
         if let Some(key) = RollupKey::of(&record) {
-            expected.entry(key).or_default().add(&record);
+            expected.entry(key.of_all_days()).or_default().add(&record);
         }
     };
     ledger.visit_records(&mut add).unwrap();
@@ -666,15 +666,14 @@ async fn the_report_covers_the_days_asked_for_and_keeps_vendors_apart() {
         }
         let open = question("lucie").held(&ledger).await;
         let data = ledger.report_data("2026-11-23", "2026-11-25").unwrap();
-        let rows: Vec<_> = data.rollups.iter().map(|(key, _)| (&key.day[8..], &*key.provider, &*key.model)).collect();
-        let (mistral, openai) = (("mistral_ai", "mistral-small-2603"), ("openai", "gpt-6-luna"));
-        let expected = ["23", "24", "25"].map(|day| [(day, mistral.0, mistral.1), (day, openai.0, openai.1)]);
-        assert_eq!(rows, expected.concat());
-        assert!(
-            data.rollups
-                .iter()
-                .all(|(_, rollup)| rollup.figures.answered == 1 && rollup.everybody().duration.count() == 1)
-        );
+        let rows = |data: &ReportData| -> Vec<(String, u64)> {
+            data.rollups.iter().map(|(key, rollup)| (key.model.clone(), rollup.figures.answered)).collect()
+        };
+        let each = |answered| vec![("mistral-small-2603".to_owned(), answered), ("gpt-6-luna".to_owned(), answered)];
+        assert_eq!(rows(&data), each(3), "three of the five days");
+        assert!(data.rollups.iter().all(|(_, rollup)| rollup.everybody().duration.count() == 3));
+        assert_eq!(rows(&ledger.report_data("2026-11-24", "2026-11-24").unwrap()), each(1));
+        assert!(ledger.report_data("2026-11-27", "2026-11-30").unwrap().rollups.is_empty());
         assert_eq!(data.open_reservations, 1);
         assert_report_equals_entries(&store.open_beside());
         ledger.settle(open.settled(Vec::new())).await.unwrap();

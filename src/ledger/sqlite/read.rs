@@ -158,14 +158,15 @@ pub(super) fn set_rollup(connection: &Connection, key: &RollupKey, rollup: &Roll
 pub(super) fn report_data(connection: &Connection, from: &str, to: &str) -> Result<ReportData, StoreError> {
     let snapshot = connection.unchecked_transaction().map_err(|error| unavailable(&error))?;
     let mut rollups: BTreeMap<RollupKey, Rollup> = BTreeMap::new();
-    for (key, bytes) in stored_rollups(&snapshot, from, to).map_err(|error| unavailable(&error))? {
-        rollups.insert(key, Rollup::from_bytes(&bytes)?);
-    }
+    // Added up as they come: those of all days at once would take thirty times the memory.
+    stored_rollups(&snapshot, from, to, |key, rollup| {
+        rollups.entry(key.of_all_days()).or_default().merge(&rollup);
+    })?;
     let rolled_up = rollup_seq(&snapshot).map_err(|error| unavailable(&error))?;
     scan(&snapshot, rolled_up, |seq, body, _| {
         let record = Record::parse(seq, body)?;
         if let Some(key) = RollupKey::of(&record).filter(|key| (from..=to).contains(&key.day.as_str())) {
-            rollups.entry(key).or_default().add(&record);
+            rollups.entry(key.of_all_days()).or_default().add(&record);
         }
         Ok(())
     })?;
@@ -216,26 +217,33 @@ const DAY: usize = 10;
 /// Length of the name of a month, `2026-11`.
 const MONTH: usize = 7;
 
-fn stored_rollups(connection: &Connection, from: &str, to: &str) -> Result<Vec<(RollupKey, Vec<u8>)>, rusqlite::Error> {
-    let mut statement = connection.prepare(
-        "SELECT day, provider, model, host, operation, evidence, stratum, body FROM rollups WHERE day BETWEEN ?1 AND ?2",
-    )?;
-    let damaged = |column: usize| {
-        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, "not known".into())
-    };
-    let rows = statement.query_map([from, to], |row| {
+/// Hands every stored rollup of the days to `take`, one after the other: together they are as long as a small ledger.
+fn stored_rollups(
+    connection: &Connection,
+    from: &str,
+    to: &str,
+    mut take: impl FnMut(RollupKey, Rollup),
+) -> Result<(), StoreError> {
+    let sql = "SELECT day, provider, model, host, operation, evidence, stratum, body FROM rollups
+               WHERE day BETWEEN ?1 AND ?2";
+    let mut statement = connection.prepare(sql).map_err(|error| unavailable(&error))?;
+    let mut rows = statement.query([from, to]).map_err(|error| unavailable(&error))?;
+    while let Some(row) = rows.next().map_err(|error| unavailable(&error))? {
+        let text = |column: usize| row.get::<_, String>(column).map_err(|error| unavailable(&error));
+        let damaged = || StoreError::Damaged("a rollup has a key that is not known".to_owned());
         let key = RollupKey {
-            day: row.get(0)?,
-            provider: row.get(1)?,
-            model: row.get(2)?,
-            host: row.get(3)?,
-            operation: row.get(4)?,
-            evidence: row.get::<_, String>(5)?.parse().map_err(|()| damaged(5))?,
-            stratum: Stratum::of_code(row.get(6)?).ok_or_else(|| damaged(6))?,
+            day: text(0)?,
+            provider: text(1)?,
+            model: text(2)?,
+            host: text(3)?,
+            operation: text(4)?,
+            evidence: text(5)?.parse().map_err(|()| damaged())?,
+            stratum: row.get(6).ok().and_then(Stratum::of_code).ok_or_else(damaged)?,
         };
-        Ok((key, row.get(7)?))
-    })?;
-    rows.collect()
+        let body = row.get_ref(7).map_err(|error| unavailable(&error))?;
+        take(key, Rollup::from_bytes(body.as_blob().map_err(|_| damaged())?)?);
+    }
+    Ok(())
 }
 
 fn refusals(connection: &Connection, from: &str, to: &str) -> rusqlite::Result<Vec<(String, u64)>> {

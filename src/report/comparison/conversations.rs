@@ -53,7 +53,7 @@ fn refusal(drawn: &Drawn) -> Option<&'static str> {
             "one_model"
         });
     }
-    (drawn.folds < FEWEST_GROUPS).then_some("too_few_people")
+    (drawn.folds < FEWEST_GROUPS).then_some("too_few_groups")
 }
 
 fn sample(model: &DrawnModel, limit_seconds: u64) -> Sample {

@@ -146,7 +146,7 @@ fn repriced(evidence: &Evidence, all: &UsageSums) -> Vec<RepricedModel> {
             let euro_nanos = cost_at(evidence, model, used, 0)?;
             let own_cost = |(input, output_ratio): &(Ratio, Ratio)| {
                 let scaled = [input.of(uncached)?, input.of(cached)?, input.of(written)?, output_ratio.of(output)?];
-                cost_at(evidence, model, scaled, 0)
+                per(cost_at(evidence, model, scaled, 0)?, 1, all.answers)
             };
             Some(RepricedModel {
                 model: model.model.clone(),

@@ -166,7 +166,8 @@ pub(super) fn measure(samples: &[Sample], draws: u32) -> (Vec<ModelFigures>, Vec
         let (first, second) = (&samples[first], &samples[second]);
         let n = first.n.min(second.n);
         for (metric, ratio) in OF_PAIR.into_iter().zip(ratios) {
-            effects.push(Effect::of(first, second, metric, true, enough(metric, figure(ratio, n))));
+            let figure = enough(metric, figure(ratio, n)).unwrap_or(Figure { n, ..NOTHING });
+            effects.push(Effect::of(first, second, metric, true, figure));
         }
         for (metric, top, below) in SHARES {
             let difference = difference(first, second, top, below);
@@ -180,17 +181,14 @@ pub(super) fn measure(samples: &[Sample], draws: u32) -> (Vec<ModelFigures>, Vec
 }
 
 /// Fewer than so many observations have no interval of that quantile.
-fn enough(metric: Metric, figure: Figure) -> Figure {
+fn enough(metric: Metric, figure: Figure) -> Option<Figure> {
     let quantile = match metric {
         Metric::FirstText | Metric::Duration => 0.5,
         Metric::FirstTextP95 | Metric::DurationP95 => 0.95,
-        _ => return figure,
+        _ => return Some(figure),
     };
-    let fewest = sample_size::for_quantile_interval(quantile, Level::NINETY_FIVE);
-    if fewest.is_some_and(|fewest| figure.n >= fewest) {
-        return figure;
-    }
-    Figure { value: None, low: None, high: None, n: figure.n }
+    let fewest = sample_size::for_quantile_interval(quantile, Level::NINETY_FIVE)?;
+    (figure.n >= fewest).then_some(figure)
 }
 
 fn figures(sample: &Sample, all: &[Resampled]) -> ModelFigures {
@@ -202,10 +200,10 @@ fn figures(sample: &Sample, all: &[Resampled]) -> ModelFigures {
         questions: sample.n,
         answered: share(|c| c.answered, |c| c.questions),
         prompt: share(|c| c.prompt, |c| c.questions),
-        first_text: enough(Metric::FirstText, at(0)),
-        first_text_p95: enough(Metric::FirstTextP95, at(1)),
-        duration: enough(Metric::Duration, at(2)),
-        duration_p95: enough(Metric::DurationP95, at(3)),
+        first_text: enough(Metric::FirstText, at(0)).unwrap_or(NOTHING),
+        first_text_p95: enough(Metric::FirstTextP95, at(1)).unwrap_or(NOTHING),
+        duration: enough(Metric::Duration, at(2)).unwrap_or(NOTHING),
+        duration_p95: enough(Metric::DurationP95, at(3)).unwrap_or(NOTHING),
         cost_per_question: at(4),
         cost_per_answer: at(5),
         cost_per_1000_chars: at(6),

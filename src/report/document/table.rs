@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle
 use crate::report::comparison::Comparison;
 
 use super::Lang;
-use super::grid::Grid;
+use super::grid::{Cell, Grid};
 use super::grids::{council, duels, energy, euros, measured, scorecard};
 use super::numbers::day;
 use super::summary;
@@ -19,6 +19,10 @@ const WIDTH: u16 = 120;
 /// Columns that a column of words has at least.
 const WORDS: u16 = 21;
 
+/// The table of all models of the catalogue, and how many of its cheapest are shown here.
+const REPRICED: &str = "repriced";
+const CHEAPEST: usize = 5;
+
 /// Tables that are shown; the others are in the page and in the workbook.
 const SHOWN: [&str; 11] = [
     "glance",
@@ -28,7 +32,7 @@ const SHOWN: [&str; 11] = [
     "conversations-claims",
     "duels-pairs",
     "duels-claims",
-    "repriced",
+    REPRICED,
     "criteria",
     "formulas",
     "energy-range",
@@ -61,6 +65,12 @@ pub fn render(comparison: &Comparison, lang: Lang) -> String {
     parts.join("\n\n") + "\n"
 }
 
+/// Of the many models of the catalogue only the cheapest and those compared.
+fn is_shown(view: &View<'_>, grid: &Grid, place: usize, row: &[Cell]) -> bool {
+    let is_compared = || row.get(1).is_some_and(|cell| cell.show(view).main == terms::yes(view.lang));
+    grid.id != REPRICED || place < CHEAPEST || is_compared()
+}
+
 fn table(view: &View<'_>, grid: &Grid) -> String {
     let mut table = Table::new();
     table
@@ -68,7 +78,8 @@ fn table(view: &View<'_>, grid: &Grid) -> String {
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(WIDTH)
         .set_header(grid.columns.iter().map(|column| narrow(&column.head)));
-    for row in &grid.rows {
+    for row in grid.rows.iter().enumerate().filter(|(place, row)| is_shown(view, grid, *place, row)).map(|(_, row)| row)
+    {
         table.add_row(row.iter().map(|cell| {
             let shown = cell.show(view);
             let lines = [Some(shown.main), shown.interval, shown.n];

@@ -47,12 +47,11 @@ const TOUCHING: [&str; 6] = ["route ", "price ", "model ", "alias ", "epoch of d
 const MOST_CHANGES: usize = 50;
 
 impl Evidence {
-    /// Reads what may be published of `period`.
+    /// What may be published of `period`, of which `data` was read.
     ///
     /// # Errors
     /// [`StoreError`] when the ledger cannot be read.
-    pub fn read(ledger: &Ledger, period: &Period, facts: &Facts<'_>) -> Result<Self, StoreError> {
-        let data = ledger.report_data(&period.from.to_string(), &period.to.to_string())?;
+    pub fn read(ledger: &Ledger, data: ReportData, period: &Period, facts: &Facts<'_>) -> Result<Self, StoreError> {
         let changes = ledger.changes()?;
         let year = period.to.first_of_year();
         let days = ledger.spend_by_day(&year.to_string(), &period.to.to_string())?;

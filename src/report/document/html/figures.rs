@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::report::comparison::{Figure, ModelFigures};
+use crate::report::comparison::{Figure, ModelFigures, RepricedModel};
 use crate::report::document::Lang;
 use crate::report::document::chart::strip::{Strip, strips};
 use crate::report::document::chart::{Panel, Point, beside, figure, panels};
@@ -73,10 +73,16 @@ pub(super) fn preference(view: &View<'_>) -> Markup {
     drawn(view, "duels-figure", (prose::duels_figure(lang), prose::duels_figure_desc(lang)), &[panel])
 }
 
+/// Models of the catalogue that are drawn beside those compared.
+const CHEAPEST: usize = 10;
+
 /// The same period at the prices of each model.
 pub(super) fn repriced(view: &View<'_>) -> Markup {
     let lang = view.lang;
-    let points = view.comparison.euros.repriced.iter().map(|row| {
+    // The table that follows has them all; a chart of fifty lines says less than one of a dozen.
+    let cheapest = |(place, row): &(usize, &RepricedModel)| *place < CHEAPEST || row.compared;
+    let rows = view.comparison.euros.repriced.iter().enumerate().filter(cheapest).map(|(_, row)| row);
+    let points = rows.map(|row| {
         let text = |nanos| money::euros(lang, nanos, 2);
         let (low, high) = (row.euro_nanos.min(row.uncached_euro_nanos), row.euro_nanos.max(row.uncached_euro_nanos));
         Point {

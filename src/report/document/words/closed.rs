@@ -59,6 +59,10 @@ pub(crate) fn refusal(lang: Lang, reason: &str) -> String {
             "Moins de onze personnes\u{a0}: rien n’est montré, pour protéger leur vie privée.",
             "Fewer than eleven people: nothing is shown, to protect their privacy.",
         ),
+        "too_few_groups" => (
+            "Trop peu de personnes pour calculer un intervalle\u{a0}: il en faudrait au moins huit groupes de onze. Les chiffres sont montrés, sans comparaison.",
+            "Too few people for an interval: at least eight groups of eleven are needed. Figures are shown, without a comparison.",
+        ),
         "one_offer" => ("Une seule offre\u{a0}: rien à classer.", "One offer only: nothing to rank."),
         "no_price" => ("Le prix d’une offre n’est pas connu.", "The price of an offer is not known."),
         other => return other.to_owned(),
@@ -74,6 +78,7 @@ pub(crate) fn left_out(lang: Lang, reason: &str) -> String {
             ("pas les mêmes sortes de questions que les autres", "not the same kinds of questions as the others")
         }
         "too_few_people" => ("moins de 11 personnes", "fewer than 11 people"),
+        "nothing_to_compare_with" => ("aucun autre modèle à qui le comparer", "no other model to compare it with"),
         other => return other.to_owned(),
     };
     lang.pick(fr, en).to_owned()

@@ -50,7 +50,7 @@ super::texts! {
     repriced_caption: "La même période, aux prix de chaque modèle du catalogue", "The same period at the prices of each model of the catalogue";
     repriced_note: "Mêmes questions, mêmes longueurs, autres prix. Un modèle dont les réponses sont plus longues coûterait davantage\u{a0}: voir la dernière colonne du tableau suivant, pour ceux qui ont été sondés.", "Same questions, same lengths, other prices. A model with longer answers would cost more: see the last column of the next table, for those that were probed.";
     repriced_more_caption: "La même période\u{a0}: par réponse, longueurs propres au modèle, arrêts annoncés", "The same period: per answer, with the model’s own lengths, retirements";
-    repriced_figure: "La même période aux prix de chaque modèle, avec et sans cache", "The same period at the prices of each model, with and without cache";
+    repriced_figure: "La même période aux prix des modèles comparés et des dix moins chers, avec et sans cache", "The same period at the prices of the models compared and of the ten cheapest, with and without cache";
     repriced_figure_desc: "Une ligne par modèle. Le symbole plein donne le coût avec cache, l’extrémité droite du trait le coût sans cache. Les chiffres sont dans le tableau qui suit.", "A line a model. The symbol is the cost with cache, the right end of the bar the cost without. The figures are in the table that follows.";
     what_if_caption: "Et si\u{a0}? Le coût d’une réponse si quelque chose changeait", "What if? The cost of an answer if something changed";
     break_even_caption: "De combien un prix devrait changer pour que deux modèles coûtent autant", "By how much a price would have to change for two models to cost the same";
