@@ -11,10 +11,14 @@ use tokio::sync::oneshot;
 use super::batch::Batch;
 use super::memory::Memory;
 use super::writer::Command;
-use super::{accounts, control, keys, migrate, read, verify};
+use rusqlite_migration::{M, Migrations};
+
+use super::{
+    Durability, MIGRATIONS, SqliteSettings, SqliteStore, accounts, connect, control, keys, migrate, read, verify,
+};
 use crate::ledger::{
     Alert, Ceiling, ChainHead, Change, Decision, Entry, NewKey, Outcome, Record, ReservationRequest, Settlement,
-    Sighting, chain, samples,
+    Sighting, chain, samples, stored,
 };
 use crate::quota::{Allowance, Calendar, Envelope, Windows};
 
@@ -292,4 +296,48 @@ fn a_hold_of_the_form_before_is_swept() {
     assert_eq!(swept.try_recv().unwrap().unwrap(), 1);
     let Some(Record::Attempt(entry)) = read::record(&connection, 1).unwrap() else { panic!("no attempt") };
     assert_eq!(*entry, Entry { ended_at: later.as_microsecond(), ..unknown });
+}
+
+#[tokio::test]
+async fn a_ledger_of_the_version_before_is_reported_on_as_it_was_booked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.sqlite");
+    let before = 5;
+    let mut connection = connect(&path).unwrap();
+    connection.pragma_update(None, "journal_mode", "wal").unwrap();
+    Migrations::new(MIGRATIONS[..before].iter().map(|sql| M::up(sql)).collect()).to_latest(&mut connection).unwrap();
+    let old = Entry {
+        local_passages: false,
+        local_hour: None,
+        epoch: None,
+        time_block: None,
+        retried: false,
+        client_left: false,
+        ..request().entry
+    };
+    // More than one turn of the writer's, and a rollup of the form before, which nobody could read any more.
+    let entries = 4_500;
+    connection.execute("INSERT INTO rollups VALUES ('2026-11-24', 'openai', 'm', x'00')", []).unwrap();
+    read::set_meta(&connection, read::ROLLUP_SEQ, "3").unwrap();
+    let body = String::from_utf8(stored::to_body(&old).unwrap()).unwrap();
+    let transaction = connection.transaction().unwrap();
+    for _ in 0..entries {
+        append_body(&transaction, &body, &old);
+    }
+    transaction.commit().unwrap();
+    drop(connection);
+
+    let settings = SqliteSettings { path: path.clone(), durability: Durability::Normal, queue: 64, batch: 64 };
+    let questions = |store: &SqliteStore| -> u64 {
+        let data = store.report_data(&old.day, &old.day).unwrap();
+        data.rollups.iter().map(|(_, rollup)| rollup.figures.questions).sum()
+    };
+    let store = SqliteStore::open(&settings).unwrap();
+    assert_eq!(questions(&store), entries, "however far the writer has come");
+    store.close().await.unwrap();
+    let connection = connect(&path).unwrap();
+    assert_eq!(read::rollup_seq(&connection).unwrap(), entries, "all are in the aggregates");
+    let beside = SqliteStore::open_beside(&path).unwrap();
+    assert_eq!(questions(&beside), entries);
+    assert!(beside.verify(None, &mut |_| {}).unwrap().is_clean());
 }

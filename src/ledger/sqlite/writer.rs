@@ -24,8 +24,11 @@ use crate::ledger::{ChainHead, Decision, Record, ReservationRequest, Rollup, Rol
 const ROLLUP_IDLE: Duration = Duration::from_secs(1);
 /// … or after this many entries. The report adds what is missing.
 const ROLLUP_ENTRIES: u64 = 1_000;
-/// Entries read at once when the aggregates are made again.
-const CATCH_UP_ENTRIES: i64 = 50_000;
+/// Entries read at one turn when aggregates are made from what is stored: after a crash there are no more, and where all are
+/// made again, after a migration, nobody who waits for a write waits long.
+const CATCH_UP_ENTRIES: i64 = 2_000;
+/// Such turns at the end of the process: what is left is read after the next start.
+const LAST_TURNS: u32 = 50;
 /// A commit of that many writes shows a crowd. The writer then waits for [`GATHERING`] before the next, unless as many are
 /// there already: what a commit costs beside its records (a flush, locks, the counters' pages) is shared by about twice as
 /// many. At 64 calls at once that is a seventh of the writer's work; sixteen, which never are so many, wait for nobody.
@@ -166,8 +169,10 @@ struct Writer {
     rolled_up: u64,
     /// Entries added to `rollups` since they were last written.
     dirty: u64,
-    /// An entry could not be added: the rollups are to be made again from what is stored.
+    /// Entries are missing in the rollups: they are to be made from what is stored.
     behind: bool,
+    /// That failed the last time: it is tried again after a while, and not at every turn.
+    stuck: bool,
 }
 
 impl Writer {
@@ -186,37 +191,32 @@ impl Writer {
             rolled_up,
             dirty: 0,
             behind: false,
+            stuck: false,
         };
         writer.memory.head = read::chain_head(&writer.connection).map_err(|error| unavailable(&error))?;
         writer.catch_up()?;
+        if writer.behind {
+            tracing::info!("the report's aggregates are being made from the entries; until then reports take longer");
+        }
         Ok(writer)
     }
 
-    /// Makes the rollups again from the stored ones and the entries that those do not hold yet: at most the last
-    /// moments before a crash.
+    /// Goes on from the stored rollups with the next entries that they do not hold yet: at most the last moments before a
+    /// crash, or after a migration all of them, turn by turn.
     fn catch_up(&mut self) -> Result<(), StoreError> {
         self.rollups.clear();
         self.rolled_up = read::rollup_seq(&self.connection).map_err(|error| unavailable(&error))?;
         self.dirty = 0;
-        loop {
-            let mut missing = Vec::new();
-            read::scan_some(&self.connection, self.rolled_up, CATCH_UP_ENTRIES, |seq, body, _| {
-                missing.push((seq, Record::parse(seq, body)?));
-                Ok(())
-            })?;
-            let whole = i64::try_from(missing.len()).is_ok_and(|read| read == CATCH_UP_ENTRIES);
-            for (seq, record) in missing {
-                self.roll_up(seq, &record)?;
-            }
-            if !whole {
-                self.behind = false;
-                return Ok(());
-            }
-            tracing::info!(entry = self.rolled_up, "the aggregates are being made again from the entries");
-            self.try_flush_rollups()?;
-            self.rollups.clear();
-            self.dirty = 0;
+        let mut missing = Vec::new();
+        read::scan_some(&self.connection, self.rolled_up, CATCH_UP_ENTRIES, |seq, body, _| {
+            missing.push((seq, Record::parse(seq, body)?));
+            Ok(())
+        })?;
+        self.behind = i64::try_from(missing.len()).is_ok_and(|read| read == CATCH_UP_ENTRIES);
+        for (seq, record) in missing {
+            self.roll_up(seq, &record)?;
         }
+        Ok(())
     }
 
     fn roll_up(&mut self, seq: u64, record: &Record) -> Result<(), StoreError> {
@@ -238,7 +238,9 @@ impl Writer {
     fn run(&mut self, received: &Receiver<Command>, depth: &AtomicU64) -> (Vec<Reply<()>>, Result<(), StoreError>) {
         let mut closers = Vec::new();
         while closers.is_empty() {
-            let first = match received.recv_timeout(ROLLUP_IDLE) {
+            let goes_on = self.behind && !self.stuck;
+            let patience = if goes_on { Duration::ZERO } else { ROLLUP_IDLE };
+            let first = match received.recv_timeout(patience) {
                 Ok(command) => Some(command),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -261,12 +263,18 @@ impl Writer {
                 self.last_size = commands.len();
                 self.write(commands);
             }
-            if idle || self.dirty >= ROLLUP_ENTRIES {
+            if idle || goes_on || self.dirty >= ROLLUP_ENTRIES {
                 // Told in the log and tried again at the next turn.
                 let _tried_again = self.flush_rollups();
             }
         }
-        (closers, self.flush_rollups())
+        let mut flushed = self.flush_rollups();
+        for _ in 1..LAST_TURNS {
+            if flushed.is_ok() && self.behind {
+                flushed = self.flush_rollups();
+            }
+        }
+        (closers, flushed)
     }
 
     /// Writes one batch in one commit.
@@ -365,6 +373,7 @@ impl Writer {
 
     fn flush_rollups(&mut self) -> Result<(), StoreError> {
         let result = if self.behind { self.catch_up() } else { Ok(()) }.and_then(|()| self.try_flush_rollups());
+        self.stuck = result.is_err();
         match &result {
             Ok(()) => {
                 self.dirty = 0;
