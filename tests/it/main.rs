@@ -13,6 +13,7 @@ mod books;
 mod calendar;
 mod charged;
 mod chat;
+mod comparison;
 mod configuration;
 mod connections;
 mod cuts;

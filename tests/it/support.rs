@@ -9,6 +9,6 @@ pub mod simulated;
 pub mod two_vendors;
 pub mod vendor;
 
-pub use gateway::TestGateway;
+pub use gateway::{Answer, TestGateway, question_body};
 pub use simulated::SimulatedGateway;
 pub use vendor::{Step, Vendor};
