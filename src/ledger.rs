@@ -38,7 +38,7 @@ pub use entry::{Assignment, Entry, LengthClass, Outcome, micros};
 pub use error::StoreError;
 pub use exporting::{ExportFormat, export};
 pub use key::{KeyRecord, NewKey, Sighting};
-pub use reading::ReportData;
+pub use reading::{DaySpend, ReportData};
 pub use record::{Adjustment, Change, Difference, Record};
 pub use reservation::{Ceiling, Charge, Decision, Reservation, ReservationRequest, Settlement};
 pub use rollup::{Figures, Group, PROMPT_END_MICROS, PROMPT_TEXT_MICROS, Rollup, RollupKey};
@@ -202,12 +202,11 @@ impl Ledger {
         }
     }
 
-    /// What was charged, adjustments included, by local day from `from` to `to`, nano-euros; days without anything are left
-    /// out.
+    /// What the days from `from` to `to` cost; those without anything are left out.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
-    pub fn spend_by_day(&self, from: &str, to: &str) -> Result<Vec<(String, i64)>, StoreError> {
+    pub fn spend_by_day(&self, from: &str, to: &str) -> Result<Vec<DaySpend>, StoreError> {
         match self {
             Self::Sqlite(store) => store.spend_by_day(from, to),
         }

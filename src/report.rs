@@ -28,7 +28,10 @@ pub use schema::schema;
 
 use comparison::Comparison;
 
-use crate::ledger::{Ledger, ReportData, Rollup, StoreError};
+use crate::ledger::{Figures, Ledger, ReportData, Rollup, StoreError};
+
+/// The kind of call that is a question and its answer.
+const CHAT: &str = "chat";
 
 /// Attempts below which no two-sided 95 % interval of a median exists.
 pub const ATTEMPTS_FOR_P50: u64 = 6;
@@ -166,9 +169,9 @@ pub struct Totals {
     pub uncosted: u64,
     /// Charged beyond exact costs, in nano-euros.
     pub charged_uncertain_euro_nanos: i64,
-    /// Euros per answer whose cost is known, six decimals.
+    /// Euros per answer of a conversation whose cost is known, six decimals: an embedding or a transcription is no question.
     pub cost_per_question_euro: Option<String>,
-    /// Euros per 1,000 characters of visible text, six decimals.
+    /// Euros per 1,000 characters of visible text of conversations, six decimals.
     pub cost_per_1000_chars_euro: Option<String>,
     /// Input tokens of answers.
     pub input_tokens: Option<u64>,
@@ -219,9 +222,12 @@ pub fn build_of(
 /// Makes the report of what was read: no store, no clock.
 pub fn from_data(data: &ReportData, scope: Scope) -> Report {
     let mut models: BTreeMap<(String, String), Rollup> = BTreeMap::new();
-    let mut all = Rollup::default();
+    let (mut all, mut chat) = (Figures::default(), Figures::default());
     for (key, rollup) in data.rollups.iter().filter(|(key, _)| key.evidence.is_residents()) {
-        all.merge(rollup);
+        all.merge(&rollup.figures);
+        if key.operation == CHAT {
+            chat.merge(&rollup.figures);
+        }
         models.entry((key.provider.clone(), key.model.clone())).or_default().merge(rollup);
     }
     let mut refusals = BTreeMap::new();
@@ -235,7 +241,7 @@ pub fn from_data(data: &ReportData, scope: Scope) -> Report {
         generated_at: scope.generated_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         limit_seconds: limit,
         rows: models.into_iter().map(|((provider, model), rollup)| Row::of(provider, model, &rollup, limit)).collect(),
-        totals: Totals::of(&all.figures),
+        totals: Totals::of(&all).with_unit_costs_of(&chat),
         refusals,
         open_reservations: data.open_reservations,
     }

@@ -1,6 +1,7 @@
 //! What commands share of what a person sees, and the only place that prints. A pipe that was closed (`| head`) is no reason to fail.
 
 use std::io::Write;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -28,6 +29,16 @@ pub(crate) fn probes_bar(probes: usize) -> ProgressBar {
     let bar = ProgressBar::new(u64::try_from(probes).unwrap_or(u64::MAX));
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
+
+/// A sign of life for work of unknown length; it shows on a terminal only.
+pub(crate) fn spinner(what: &'static str) -> ProgressBar {
+    let spinner = ProgressBar::new_spinner().with_message(what);
+    spinner.enable_steady_tick(SPIN);
+    spinner
+}
+
+/// How often a sign of life moves.
+const SPIN: Duration = Duration::from_millis(100);
 
 /// A line on standard output.
 pub(crate) fn say(line: &str) {

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::ValueEnum;
 
+use super::output::spinner;
 use super::{ConfigFile, Failure, say};
 use crate::app::Examiner;
 use crate::clock::Clock;
@@ -98,11 +99,13 @@ impl ReportCommand {
         if self.format == ReportFormat::Xlsx && self.output.is_none() && std::io::stdout().is_terminal() {
             return Err(Failure::Usage("a workbook is no text: give --output FILE".to_owned()));
         }
+        let spinner = spinner("reading, and resampling the intervals");
         let (books, evidence) = match &self.from_evidence {
             Some(file) => (None, self.weighed(read_evidence(file)?)?),
             None => self.read()?,
         };
         let bytes = self.rendered(books.as_ref(), &evidence)?;
+        spinner.finish_and_clear();
         self.write(&bytes)
     }
 

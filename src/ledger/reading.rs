@@ -1,6 +1,6 @@
 //! What the read side gets of a period, all of one moment.
 
-use super::{ChainHead, Duel, Probe, Rollup, RollupKey};
+use super::{ChainHead, Duel, People, Probe, Rollup, RollupKey};
 
 /// What the report reads.
 #[derive(Debug, Default)]
@@ -19,4 +19,15 @@ pub struct ReportData {
     pub refusals: Vec<(String, u64)>,
     /// Reservations open at the moment of reading.
     pub open_reservations: u64,
+}
+
+/// What a local day cost the town.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaySpend {
+    /// The day.
+    pub day: String,
+    /// Charged to all accounts, adjustments included, nano-euros.
+    pub euro_nanos: i64,
+    /// Residents who asked something that day: all where they are few, and enough of them where they are many.
+    pub people: People,
 }

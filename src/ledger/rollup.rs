@@ -119,6 +119,34 @@ pub struct Figures {
     pub errors: BTreeMap<String, u64>,
 }
 
+impl Figures {
+    /// Adds others.
+    pub fn merge(&mut self, other: &Self) {
+        self.questions += other.questions;
+        self.answered += other.answered;
+        self.interrupted += other.interrupted;
+        self.failed += other.failed;
+        self.unknown += other.unknown;
+        self.taken_over += other.taken_over;
+        self.currency = self.currency.or(other.currency);
+        self.cost_nanos += other.cost_nanos;
+        self.cost_euro_nanos += other.cost_euro_nanos;
+        self.costed += other.costed;
+        self.charged_uncertain_euro_nanos += other.charged_uncertain_euro_nanos;
+        self.adjusted_euro_nanos += other.adjusted_euro_nanos;
+        self.input_tokens += other.input_tokens;
+        self.output_tokens += other.output_tokens;
+        self.input_cached += other.input_cached;
+        self.cache_write += other.cache_write;
+        self.reasoning += other.reasoning;
+        self.charged_euro_nanos += other.charged_euro_nanos;
+        self.output_chars += other.output_chars;
+        for (error, count) in &other.errors {
+            *self.errors.entry(error.clone()).or_default() += count;
+        }
+    }
+}
+
 /// What one group of residents asked: what an interval is made of.
 ///
 /// Each question counts for the vendor that it was assigned to, whoever answered in the end; those whose client left before
@@ -328,29 +356,7 @@ impl Rollup {
 
     /// Adds another aggregate.
     pub fn merge(&mut self, other: &Self) {
-        let (sum, figures) = (&mut self.figures, &other.figures);
-        sum.questions += figures.questions;
-        sum.answered += figures.answered;
-        sum.interrupted += figures.interrupted;
-        sum.failed += figures.failed;
-        sum.unknown += figures.unknown;
-        sum.taken_over += figures.taken_over;
-        sum.currency = sum.currency.or(figures.currency);
-        sum.cost_nanos += figures.cost_nanos;
-        sum.cost_euro_nanos += figures.cost_euro_nanos;
-        sum.costed += figures.costed;
-        sum.charged_uncertain_euro_nanos += figures.charged_uncertain_euro_nanos;
-        sum.adjusted_euro_nanos += figures.adjusted_euro_nanos;
-        sum.input_tokens += figures.input_tokens;
-        sum.output_tokens += figures.output_tokens;
-        sum.input_cached += figures.input_cached;
-        sum.cache_write += figures.cache_write;
-        sum.reasoning += figures.reasoning;
-        sum.charged_euro_nanos += figures.charged_euro_nanos;
-        sum.output_chars += figures.output_chars;
-        for (error, count) in &figures.errors {
-            *sum.errors.entry(error.clone()).or_default() += count;
-        }
+        self.figures.merge(&other.figures);
         for (number, group) in &other.groups {
             self.groups.entry(*number).or_default().merge(group);
         }

@@ -26,7 +26,7 @@ use rusqlite::{Connection, OpenFlags, ToSql};
 use rusqlite_migration::{M, Migrations};
 
 use super::{
-    Alert, ChainHead, Change, Decision, Duel, FoundDuel, KeyRecord, NewKey, OpenDuel, Record, ReportData,
+    Alert, ChainHead, Change, DaySpend, Decision, Duel, FoundDuel, KeyRecord, NewKey, OpenDuel, Record, ReportData,
     ReservationRequest, ResidentUse, Settlement, Sighting, Stop, Stops, StoreError, StoreGauges, Totals, TownSpend,
     Verification,
 };
@@ -292,7 +292,7 @@ impl SqliteStore {
         read::report_data(&connect(&self.path)?, from, to)
     }
 
-    pub(super) fn spend_by_day(&self, from: &str, to: &str) -> Result<Vec<(String, i64)>, StoreError> {
+    pub(super) fn spend_by_day(&self, from: &str, to: &str) -> Result<Vec<DaySpend>, StoreError> {
         self.readers.with(|connection| read::spend_by_day(connection, from, to))
     }
 

@@ -65,7 +65,9 @@ pub enum Verdict {
     FirstBetter,
     /// The second is.
     SecondBetter,
-    /// There is a difference, too small to matter.
+    /// There is a difference; whether it is larger than the practical margin is not sure.
+    Uncertain,
+    /// Whatever difference there is, it is smaller than the practical margin.
     NoPracticalDifference,
     /// The interval holds no difference.
     NoDifferenceShown,
@@ -326,8 +328,8 @@ pub struct EuroSection {
     pub residents_euro_nanos: i64,
     /// Charged for probes.
     pub probes_euro_nanos: i64,
-    /// Charged for duels.
-    pub duels_euro_nanos: i64,
+    /// Charged for duels; absent where too few people had some.
+    pub duels_euro_nanos: Option<i64>,
     /// Questions of residents.
     pub questions: u64,
     /// Mean over all of them, without VAT.

@@ -4,6 +4,7 @@
 //! shown nor to be had by subtraction. A report is made of it whether it was read from the ledger a moment ago or from a
 //! file, so that both give the same figures to the last digit. It must not know HTTP or where entries are kept.
 
+mod days;
 mod drawn;
 mod duels;
 mod gather;
@@ -262,7 +263,7 @@ pub struct Evidence {
     pub rates: Vec<(String, u64, String)>,
     /// Use by model, host and kind of evidence.
     pub usage: Vec<UsageCell>,
-    /// Charged to the town by day, from the first of the year on, nano-euros.
+    /// Charged to the town by day, from the first of the year on, nano-euros; days of few people share their sum.
     pub days: Vec<(String, i64)>,
     /// Residents by month; absent where too few.
     pub residents: Vec<(String, Option<u64>)>,

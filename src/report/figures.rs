@@ -78,6 +78,14 @@ impl Totals {
     }
 }
 
+impl Totals {
+    /// The same with what a question costs by those figures.
+    pub(super) fn with_unit_costs_of(self, chat: &Figures) -> Self {
+        let Self { cost_per_question_euro, cost_per_1000_chars_euro, .. } = Self::of(chat);
+        Self { cost_per_question_euro, cost_per_1000_chars_euro, ..self }
+    }
+}
+
 impl Quantiles {
     /// Of times recorded in microseconds: milliseconds, the upper tail, `beyond` more counting as longer than the limit.
     fn of_time(spread: &Spread, beyond: u64, limit_micros: u64) -> Self {

@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::{accounts, control, unavailable};
 use crate::ledger::{
-    ChainHead, DUELS_ACCOUNT, PROBES_ACCOUNT, Record, ReportData, ResidentUse, Rollup, RollupKey, StoreError, Stratum,
-    TOWN,
+    ChainHead, DUELS_ACCOUNT, DaySpend, PROBES_ACCOUNT, People, Record, ReportData, ResidentUse, Rollup, RollupKey,
+    StoreError, Stratum, TOWN, person,
 };
 use crate::quota::Windows;
 
@@ -202,14 +202,30 @@ fn residents(connection: &Connection, from: &str, to: &str) -> rusqlite::Result<
     rows.collect()
 }
 
-/// What was charged by local day, by the residents' counters: they stand together by window, and so do days.
-pub(super) fn spend_by_day(connection: &Connection, from: &str, to: &str) -> rusqlite::Result<Vec<(String, i64)>> {
+/// Accounts of a day that are looked at one by one: enough to know that they are not few.
+const FEW: u32 = 64;
+
+/// What was charged by local day, by the counters: they stand together by window, and so do days.
+pub(super) fn spend_by_day(connection: &Connection, from: &str, to: &str) -> rusqlite::Result<Vec<DaySpend>> {
     let mut statement = connection.prepare(
         "SELECT window, sum(euro_nanos) FROM counters
          WHERE window BETWEEN ?1 AND ?2 AND length(window) = ?3 AND account <> ?4 GROUP BY window ORDER BY window",
     )?;
     let rows = statement.query_map(params![from, to, DAY, TOWN], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    rows.collect()
+    let mut accounts = connection.prepare(
+        "SELECT account FROM counters WHERE window = ?1 AND questions > 0 AND account NOT IN (?2, ?3, ?4) LIMIT ?5",
+    )?;
+    let mut days = Vec::new();
+    for row in rows {
+        let (day, euro_nanos): (String, i64) = row?;
+        let mut people = People::default();
+        let mut rows = accounts.query(params![day, TOWN, PROBES_ACCOUNT, DUELS_ACCOUNT, FEW])?;
+        while let Some(row) = rows.next()? {
+            people.merge(person(&row.get::<_, String>(0)?));
+        }
+        days.push(DaySpend { day, euro_nanos, people });
+    }
+    Ok(days)
 }
 
 /// Length of the name of a day, `2026-11-24`.

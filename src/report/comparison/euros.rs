@@ -26,16 +26,21 @@ pub(super) fn section(evidence: &Evidence) -> EuroSection {
         let cells = evidence.usage.iter().filter(|cell| kind(cell.evidence));
         cells.filter_map(|cell| cell.sums.as_ref()).map(|sums| sums.charged_euro_nanos).sum()
     };
+    let shown = |kind| evidence.usage.iter().filter(|cell| cell.evidence == kind).all(|cell| cell.sums.is_some());
     let buyer = &evidence.buyer;
     let measured = AnsweredCost { nanos: all.cost_euro_nanos, answered: all.costed };
     let seats = seats(buyer.envelope_euro_nanos, buyer.seat_euro_nanos, measured);
-    let days: Vec<DaySpend> = evidence.days.iter().filter_map(|(day, nanos)| day_spend(day, *nanos)).collect();
+    let mut days: Vec<DaySpend> = evidence.days.iter().filter_map(|(day, nanos)| day_spend(day, *nanos)).collect();
+    if !evidence.over {
+        // Today is not over: what it cost so far says little of a day.
+        days.pop();
+    }
     let forecast = forecast(&days, Some(buyer.envelope_euro_nanos).filter(|nanos| *nanos > 0)).ok().flatten();
     EuroSection {
         rows: rows(&by_model),
         residents_euro_nanos: charged(Kind::is_residents),
         probes_euro_nanos: charged(|kind| kind == Kind::Probe),
-        duels_euro_nanos: charged(|kind| kind == Kind::Duel),
+        duels_euro_nanos: shown(Kind::Duel).then(|| charged(|kind| kind == Kind::Duel)),
         questions: all.questions,
         per_question_euro_nanos: per(all.cost_euro_nanos, 1, all.questions),
         per_resident: per_resident(evidence),

@@ -321,8 +321,10 @@ pub(super) fn verdict(metric: Metric, is_ratio: bool, figure: &Figure, claims: b
         first
     } else if low > above {
         second
-    } else if low > none || high < none {
+    } else if low >= below && high <= above {
         Verdict::NoPracticalDifference
+    } else if low > none || high < none {
+        Verdict::Uncertain
     } else {
         Verdict::NoDifferenceShown
     }

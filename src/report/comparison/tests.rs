@@ -107,6 +107,50 @@ fn a_vendor_that_is_slower_dearer_and_less_reliable_is_found() {
 }
 
 #[test]
+fn three_days_of_forty_questions_show_a_fifth_more_waiting_in_each_length_class() {
+    let slower = Truth { micros: ALIKE.micros * 1.2, ..ALIKE };
+    let town =
+        |seed| Town { residents: 12, rounds: 24, questions_of_basket: 40, ..Town::new(ALIKE, slower, 500 + seed) };
+    let [shown, classes] = towns(8, |seed| {
+        let claims = Comparison::with(&town(seed).evidence(), FEW).probes.claims;
+        let of_class = |claim: &&Claim| claim.length.is_some() && claim.metric == Metric::FirstText;
+        let waits: Vec<&Claim> = claims.iter().filter(of_class).collect();
+        // The first by name is Mistral's, which is the slower one here.
+        let shown = waits.iter().filter(|claim| claim.effect.low.is_some_and(|low| low > 1.0)).count();
+        [shown as u32, waits.len() as u32]
+    });
+    assert_eq!(classes, 24);
+    assert!(shown >= 19, "80 % power: {shown} of {classes}");
+}
+
+#[test]
+fn an_interval_says_no_more_than_it_holds() {
+    let verdict = |low: f64, high: f64, metric, is_ratio| {
+        let figure = Figure { value: Some(f64::midpoint(low, high)), low: Some(low), high: Some(high), n: 9 };
+        measure::verdict(metric, is_ratio, &figure, true)
+    };
+    let wait = |low, high| verdict(low, high, Metric::FirstText, true);
+    assert_eq!(wait(0.7, 0.8), Verdict::FirstBetter, "less waiting is better");
+    assert_eq!(wait(1.2, 1.4), Verdict::SecondBetter);
+    assert_eq!(wait(1.05, 1.4), Verdict::Uncertain);
+    assert_eq!(wait(0.95, 1.05), Verdict::NoPracticalDifference);
+    assert_eq!(wait(1.01, 1.05), Verdict::NoPracticalDifference);
+    assert_eq!(wait(0.8, 1.05), Verdict::NoDifferenceShown);
+    let answered = |low, high| verdict(low, high, Metric::Answered, false);
+    assert_eq!(answered(0.01, 0.03), Verdict::FirstBetter, "more answers are better");
+    assert_eq!(answered(-0.03, -0.01), Verdict::SecondBetter);
+    assert_eq!(answered(0.001, 0.03), Verdict::Uncertain);
+    assert_eq!(answered(-0.002, 0.001), Verdict::NoPracticalDifference);
+    assert_eq!(verdict(0.55, 0.7, Metric::Preference, false), Verdict::FirstBetter);
+    assert_eq!(verdict(0.4, 0.6, Metric::Preference, false), Verdict::NoDifferenceShown);
+    let none = Figure { value: Some(1.0), low: None, high: None, n: 3 };
+    assert_eq!(measure::verdict(Metric::Cost, true, &none, true), Verdict::TooFew);
+    let open = Figure { value: Some(2.0), low: Some(1.5), high: None, n: 90 };
+    assert_eq!(measure::verdict(Metric::FirstText, true, &open, true), Verdict::SecondBetter, "beyond the limit");
+    assert_eq!(measure::verdict(Metric::FirstText, true, &open, false), Verdict::Exploratory);
+}
+
+#[test]
 fn the_interval_of_a_ratio_holds_the_truth_as_often_as_it_says() {
     // Conversations, standardised: the true ratio of costs is 1.3, that of medians 1.25.
     let other = Truth { micros: ALIKE.micros * 1.25, cost: ALIKE.cost * 1.3, long: 0.35, ..ALIKE };

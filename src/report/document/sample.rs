@@ -301,7 +301,7 @@ fn euros([a, b, c]: [&str; 3]) -> EuroSection {
         rows: vec![cost_row(a, 372_000, 4_115), cost_row(b, 505_000, 4_120), cost_row(c, 3_620_000, 4_110)],
         residents_euro_nanos: 18_489_600_000,
         probes_euro_nanos: 40_287_000_000,
-        duels_euro_nanos: 1_930_000_000,
+        duels_euro_nanos: Some(1_930_000_000),
         questions: 12_345,
         per_question_euro_nanos: Some(1_497_739),
         per_resident: vec![("2026-09".into(), None, None), ("2026-10".into(), Some(640), Some(28_890_000))],

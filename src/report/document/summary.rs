@@ -50,7 +50,13 @@ fn about(view: &View<'_>, metrics: &[Metric]) -> String {
 
 fn in_words(view: &View<'_>, claims: &[&Claim]) -> String {
     let mut parts: Vec<String> = claims.iter().filter_map(|claim| verdicts::shown_difference(view, claim)).collect();
-    for verdict in [Verdict::NoPracticalDifference, Verdict::NoDifferenceShown, Verdict::TooFew, Verdict::Exploratory] {
+    for verdict in [
+        Verdict::Uncertain,
+        Verdict::NoPracticalDifference,
+        Verdict::NoDifferenceShown,
+        Verdict::TooFew,
+        Verdict::Exploratory,
+    ] {
         let alike: Vec<&&Claim> = claims.iter().filter(|claim| view.verdict(claim) == verdict).collect();
         let (Some(first), Some(fewest)) = (alike.first(), alike.iter().map(|claim| claim.effect.n).min()) else {
             continue;

@@ -160,7 +160,13 @@ fn a_model_is_called_better_only_when_the_verdict_says_so() {
     assert_eq!(first, format!("gpt-6-luna fait moins attendre que mistral-small-2603 {n}"));
     let second = words(Verdict::SecondBetter, Lang::En);
     assert_eq!(second, format!("mistral-small-2603 keeps people waiting less than gpt-6-luna {n}"));
-    for verdict in [Verdict::NoPracticalDifference, Verdict::NoDifferenceShown, Verdict::TooFew, Verdict::Exploratory] {
+    for verdict in [
+        Verdict::Uncertain,
+        Verdict::NoPracticalDifference,
+        Verdict::NoDifferenceShown,
+        Verdict::TooFew,
+        Verdict::Exploratory,
+    ] {
         for lang in LANGS {
             let words = words(verdict, lang);
             assert!(!words.contains("gpt-6-luna") && !words.contains(lang.pick(" que ", " than ")), "{words}");

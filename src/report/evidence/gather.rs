@@ -10,7 +10,7 @@ use providers::money::Currency;
 
 use super::drawn::Gathered;
 use super::suppress::hidden;
-use super::{Buyer, Evidence, FEWEST_PEOPLE, FORMAT, Kind, ModelFacts, ProbeRow, UsageCell, UsageSums, duels};
+use super::{Buyer, Evidence, FEWEST_PEOPLE, FORMAT, Kind, ModelFacts, ProbeRow, UsageCell, UsageSums, days, duels};
 use crate::ledger::{Change, Ledger, People, ReportData, Rollup, RollupKey, StoreError};
 use crate::report::Period;
 
@@ -58,7 +58,7 @@ impl Evidence {
         let simulated = ledger.is_simulated()?.unwrap_or(false);
         let mut evidence = Self::of(data, period, facts);
         evidence.simulated = simulated;
-        evidence.days = every_day(&days, year, period.to.min(facts.today));
+        evidence.days = days::published(&days, year, period.to.min(facts.today));
         evidence.declare(&changes, period, facts);
         Ok(evidence)
     }
@@ -78,6 +78,7 @@ impl Evidence {
                 gathered.add(label(&key.provider, &key.model), key.stratum, &rollup.groups);
             }
         }
+        let duels = duels::published(&data.duels);
         let residents = data.residents.into_iter().map(|(month, count)| {
             let enough = count >= u64::from(FEWEST_PEOPLE);
             (month, enough.then_some(count))
@@ -98,13 +99,13 @@ impl Evidence {
             compared: facts.compared.iter().filter_map(|id| priced_id(facts, id)).collect(),
             models: models(facts),
             rates: rates(facts),
-            usage: usage.finish(facts),
+            usage: usage.finish(facts, duels.people >= FEWEST_PEOPLE),
             residents: residents.collect(),
             conversations: conversations.finish(Kind::Conversation),
             blocks: blocks.finish(Kind::Block),
             probes: probes(data.probes),
             baskets,
-            duels: duels::published(&data.duels),
+            duels,
             ledger_records: data.head.seq,
             ledger_hash: data_encoding::HEXLOWER.encode(&data.head.hash),
             terms_digest: facts.terms_digest.clone(),
@@ -198,21 +199,6 @@ fn rates(facts: &Facts<'_>) -> Vec<(String, u64, String)> {
     rates.map(|rate| (rate.currency.code().to_owned(), rate.per_euro_micros, rate.date.to_string())).collect()
 }
 
-/// Days without spending are days too.
-fn every_day(days: &[(String, i64)], first: Date, last: Date) -> Vec<(String, i64)> {
-    let spent: BTreeMap<&str, i64> = days.iter().map(|(day, nanos)| (day.as_str(), *nanos)).collect();
-    let begun = days.first().and_then(|(day, _)| day.parse::<Date>().ok()).unwrap_or(last).max(first);
-    let mut all = Vec::new();
-    let mut day = begun;
-    while day <= last {
-        let name = day.to_string();
-        all.push((name.clone(), spent.get(name.as_str()).copied().unwrap_or(0)));
-        let Ok(next) = day.tomorrow() else { break };
-        day = next;
-    }
-    all
-}
-
 /// Use by model, host, kind of call and kind of evidence, as it is gathered.
 #[derive(Default)]
 struct Usage {
@@ -245,7 +231,9 @@ impl Usage {
     }
 
     /// Rows are models with their hosts and operations, columns the ways in which residents ask.
-    fn finish(self, facts: &Facts<'_>) -> Vec<UsageCell> {
+    ///
+    /// Duels are charged to one account: they may be shown when enough people judged some.
+    fn finish(self, facts: &Facts<'_>, duels_shown: bool) -> Vec<UsageCell> {
         let rows: Vec<_> = {
             let mut rows: Vec<_> = self.cells.keys().map(|(m, h, o, _)| (m.clone(), h.clone(), o.clone())).collect();
             rows.dedup();
@@ -265,7 +253,7 @@ impl Usage {
         let mut cells = Vec::new();
         for ((model, host, operation, evidence), (sums, _)) in self.cells {
             let row = rows.iter().position(|known| (&known.0, &known.1, &known.2) == (&model, &host, &operation));
-            let hidden = row.is_some_and(|row| is_hidden(row, evidence));
+            let hidden = row.is_some_and(|row| is_hidden(row, evidence)) || evidence == Kind::Duel && !duels_shown;
             let region = region(facts, &model, &host);
             cells.push(UsageCell { model, host, region, operation, evidence, sums: (!hidden).then_some(sums) });
         }

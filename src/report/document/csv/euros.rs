@@ -23,7 +23,7 @@ pub(super) fn rows(section: &EuroSection) -> Vec<Row> {
     let mut rows = vec![
         row("", "charged_residents", Some(section.residents_euro_nanos), Some(section.questions)),
         row("", "charged_probes", Some(section.probes_euro_nanos), None),
-        row("", "charged_duels", Some(section.duels_euro_nanos), None),
+        row("", "charged_duels", section.duels_euro_nanos, None),
         row("", "cost_per_question", section.per_question_euro_nanos, Some(section.questions)),
         row("", "assumed_per_question_low", Some(section.assumed_euro_nanos.0), None),
         row("", "assumed_per_question_high", Some(section.assumed_euro_nanos.1), None),

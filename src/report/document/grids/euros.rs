@@ -31,24 +31,23 @@ fn summary(view: &View<'_>) -> Grid {
     let lang = view.lang;
     let euros = &view.comparison.euros;
     let mut items = vec![
-        (prose::residents_item(lang), euros.residents_euro_nanos),
-        (prose::probes_item(lang), euros.probes_euro_nanos),
+        (prose::residents_item(lang), Some(euros.residents_euro_nanos)),
+        (prose::probes_item(lang), Some(euros.probes_euro_nanos)),
         (prose::duels_item(lang), euros.duels_euro_nanos),
-        (prose::spent_item(lang), euros.spent_euro_nanos),
-        (prose::envelope_item(lang), euros.envelope_euro_nanos),
+        (prose::spent_item(lang), Some(euros.spent_euro_nanos)),
+        (prose::envelope_item(lang), Some(euros.envelope_euro_nanos)),
     ];
     if let Some((value, low, high)) = euros.forecast_euro_nanos {
         items.extend([
-            (prose::forecast_item(lang), value),
-            (prose::forecast_low_item(lang), low),
-            (prose::forecast_high_item(lang), high),
+            (prose::forecast_item(lang), Some(value)),
+            (prose::forecast_low_item(lang), Some(low)),
+            (prose::forecast_high_item(lang), Some(high)),
         ]);
     }
     let names = [terms::what(lang).to_owned(), format!("#{}", terms::amount(lang))];
     let sheet = lang.pick("Argent", "Money");
-    Grid::new("euros-summary", sheet, prose::euros_summary_caption(lang).to_owned(), &heads(&names)).with_rows(
-        items.into_iter().map(|(item, nanos)| vec![Cell::Head(item.to_owned()), Cell::Euros(Some(nanos), PERIOD)]),
-    )
+    Grid::new("euros-summary", sheet, prose::euros_summary_caption(lang).to_owned(), &heads(&names))
+        .with_rows(items.into_iter().map(|(item, nanos)| vec![Cell::Head(item.to_owned()), Cell::Euros(nanos, PERIOD)]))
 }
 
 fn rows(view: &View<'_>) -> Grid {

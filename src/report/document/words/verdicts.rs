@@ -66,9 +66,11 @@ fn less(lang: Lang, ratio: &Figure) -> Shown {
 pub(crate) fn words(lang: Lang, verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::FirstBetter | Verdict::SecondBetter => lang.pick("différence démontrée", "difference shown"),
-        Verdict::NoPracticalDifference => {
-            lang.pick("différence trop petite pour compter", "difference too small to matter")
-        }
+        Verdict::NoPracticalDifference => lang.pick("aucune différence qui compte", "no difference that matters"),
+        Verdict::Uncertain => lang.pick(
+            "différence démontrée, peut-être trop petite pour compter",
+            "difference shown, perhaps too small to matter",
+        ),
         Verdict::NoDifferenceShown => lang.pick("aucune différence démontrée", "no difference shown"),
         Verdict::TooFew => lang.pick("trop peu d’observations", "too few observations"),
         Verdict::Exploratory => lang.pick("chiffres sans conclusion", "figures without a claim"),
