@@ -128,6 +128,19 @@ impl ChatRequest {
         self.body_bytes.saturating_sub(self.media.payload_bytes)
     }
 
+    /// The same without what models said before: a question is not longer because an earlier answer was.
+    pub fn asked_bytes(&self) -> u64 {
+        let is_answer =
+            |message: &&Map<String, Value>| message.get("role").and_then(Value::as_str) == Some("assistant");
+        let said = |message: &Map<String, Value>| -> u64 {
+            message
+                .values()
+                .map(|value| value.as_str().map_or_else(|| length(&to_json(value)), |text| length(text.as_bytes())))
+                .sum()
+        };
+        self.text_bytes().saturating_sub(self.messages.iter().filter(is_answer).map(said).sum())
+    }
+
     /// The most the call can use with `model`, at that output limit per choice.
     ///
     /// Input: a token is at least one byte, JSON only lengthens a text, and the JSON around a message is longer than

@@ -132,6 +132,15 @@ impl ApiRequest {
         }
     }
 
+    /// The same without what models said before in the conversation.
+    pub fn asked_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Chat(request) => Some(request.asked_bytes()),
+            Self::Responses(request) => Some(request.chat.asked_bytes()),
+            Self::Embeddings(_) | Self::Moderation(_) | Self::Transcription(_) => self.text_bytes(),
+        }
+    }
+
     /// How many calls of tools that run at the vendor the call may make: the fewer of what the client and its plan
     /// allow, and none where the vendor or the price row does not say what one costs. A request that needs such a tool
     /// is refused when it is encoded for none.

@@ -8,10 +8,11 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::ValueEnum;
 
-use super::output::spinner;
+use super::output::{complain, spinner};
 use super::{ConfigFile, Failure, say};
 use crate::app::Examiner;
 use crate::clock::Clock;
+use crate::config::EvaluationPeriod;
 use crate::report::comparison::Comparison;
 use crate::report::document::{self, Lang};
 use crate::report::evidence::Evidence;
@@ -116,6 +117,12 @@ impl ReportCommand {
         let now = clock.now();
         let period = Period::parse(self.from.as_deref(), self.to.as_deref(), config.calendar.date(now))
             .map_err(Failure::Usage)?;
+        if self.format == ReportFormat::Evidence && !is_publishable(&period, config.comparison.evaluation) {
+            complain(
+                "warning: publish whole months or the declared evaluation period only: what two periods that overlap do not \
+                 share may be of few people",
+            );
+        }
         let terms = CurrentTerms::new(Terms::new(&config, &clock));
         let (books, evidence) = Examiner::new(&config, ledger, terms, clock).read(&period, self.weights()?)?;
         Ok((Some(books), evidence))
@@ -191,6 +198,12 @@ impl ReportCommand {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Periods of which no two leave a few days between them.
+fn is_publishable(period: &Period, declared: Option<EvaluationPeriod>) -> bool {
+    let whole_months = period.from == period.from.first_of_month() && period.to == period.to.last_of_month();
+    whole_months || declared.is_some_and(|declared| (declared.from, declared.to) == (period.from, period.to))
 }
 
 fn read_evidence(file: &Path) -> Result<Evidence, Failure> {

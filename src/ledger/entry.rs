@@ -52,7 +52,7 @@ pub enum Assignment {
     Duel,
 }
 
-/// Length of the question, by the bytes of its request.
+/// Length of the question, by the bytes of its request without the answers before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LengthClass {

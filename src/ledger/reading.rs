@@ -28,6 +28,8 @@ pub struct DaySpend {
     pub day: String,
     /// Charged to all accounts, adjustments included, nano-euros.
     pub euro_nanos: i64,
+    /// Of it, to residents.
+    pub residents_euro_nanos: i64,
     /// Residents who asked something that day: all where they are few, and enough of them where they are many.
     pub people: People,
 }

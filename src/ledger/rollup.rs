@@ -149,11 +149,11 @@ impl Figures {
 
 /// What one group of residents asked: what an interval is made of.
 ///
-/// Each question counts for the vendor that it was assigned to, whoever answered in the end; those whose client left before
-/// the vendor could answer say nothing about it and are counted apart.
+/// Each question counts for the vendor that it was assigned to, whoever answered in the end; those that say nothing about
+/// it, because their client left in good time or the gateway was killed, are counted apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Group {
-    /// Questions, without those that were left.
+    /// Questions, without those that say nothing.
     pub questions: u32,
     /// Of those, answered by the vendor that they were assigned to.
     pub answered: u32,
@@ -161,7 +161,7 @@ pub struct Group {
     pub without_text: u32,
     /// Of the questions, those whose text began and ended soon enough to feel prompt.
     pub prompt: u32,
-    /// Questions whose client left before the end.
+    /// Questions that say nothing about the vendor.
     pub left: u32,
     /// Answers whose cost is known.
     pub costed: u32,
@@ -169,12 +169,52 @@ pub struct Group {
     pub cost_euro_nanos: i64,
     /// Characters of visible text of the answers.
     pub output_chars: u64,
-    /// Who asked.
+    /// Who asked, or was answered in the place of another vendor.
     pub people: People,
     /// From receipt to the first visible text, in microseconds.
     pub first_text: Spread,
     /// From receipt to the last content, in microseconds.
     pub duration: Spread,
+}
+
+/// What an attempt says of the vendor that the question was assigned to.
+enum Heard {
+    /// It answered.
+    Answer,
+    /// It did not.
+    NoAnswer,
+    /// Nothing: somebody left, or the trouble was the gateway's.
+    Nothing,
+}
+
+/// Answers that were whole, but could not be priced: that is the price list's gap and no failure of the vendor.
+const UNPRICED: [&str; 4] = ["usage_missing", "tier_unpriced", "tool_unpriced", "cost_overflow"];
+/// A call that nobody settled, because the gateway was killed.
+const LEASE_EXPIRED: &str = "lease_expired";
+/// The answer ended at its longest length.
+const FINISHED_BY_LENGTH: &str = "length";
+
+fn verdict(entry: &Entry) -> Heard {
+    let error = entry.error_type.as_deref().unwrap_or_default();
+    if error == LEASE_EXPIRED {
+        return Heard::Nothing;
+    }
+    if entry.outcome == Outcome::Completed || UNPRICED.contains(&error) {
+        // All tokens went into hidden reasoning: a resident saw nothing.
+        let is_empty =
+            entry.stream && entry.output_chars == Some(0) && entry.finish_reason.as_deref() == Some(FINISHED_BY_LENGTH);
+        return if is_empty { Heard::NoAnswer } else { Heard::Answer };
+    }
+    if !entry.client_left {
+        return Heard::NoAnswer;
+    }
+    // Who leaves before a text has come after three seconds was kept waiting; who leaves earlier, or reading, was not.
+    let waited = entry.ended_at.saturating_sub(entry.received_at).unsigned_abs();
+    if entry.stream && entry.first_text_micros.is_none() && waited > PROMPT_TEXT_MICROS {
+        Heard::NoAnswer
+    } else {
+        Heard::Nothing
+    }
 }
 
 impl Group {
@@ -193,20 +233,22 @@ impl Group {
         self.duration.merge(&other.duration);
     }
 
-    fn add(&mut self, entry: &Entry, people: People) {
-        self.people.merge(people);
+    fn add(&mut self, entry: &Entry) {
         if entry.retried {
             return;
         }
-        if entry.client_left && entry.outcome != Outcome::Completed {
-            self.left += 1;
-            return;
+        match verdict(entry) {
+            Heard::Nothing => self.left += 1,
+            Heard::NoAnswer => {
+                self.questions += 1;
+                self.without_text += u32::from(entry.stream);
+            }
+            Heard::Answer => self.add_answer(entry),
         }
+    }
+
+    fn add_answer(&mut self, entry: &Entry) {
         self.questions += 1;
-        if entry.outcome != Outcome::Completed {
-            self.without_text += u32::from(entry.stream);
-            return;
-        }
         self.answered += 1;
         if let Some(cost) = entry.cost_euro_nanos {
             self.costed += 1;
@@ -286,12 +328,14 @@ impl Rollup {
         if entry.outcome == Outcome::Completed {
             self.cost(entry);
         }
+        let (group, people) = place(entry);
+        let group = self.groups.entry(group).or_default();
+        group.people.merge(people);
         if entry.assignment == Assignment::Fallback {
             // Its clock started with the vendor that failed: the time would be charged to the wrong one.
             return;
         }
-        let (group, people) = place(entry);
-        self.groups.entry(group).or_default().add(entry, people);
+        group.add(entry);
         if entry.outcome == Outcome::Completed {
             self.speed(entry);
         }
@@ -364,7 +408,7 @@ impl Rollup {
         self.chars_per_second.merge(&other.chars_per_second);
     }
 
-    /// The stored form: the figures as JSON behind their length, the two speeds, then each group behind its number.
+    /// The stored form: the figures as JSON behind their length, the two speeds, then the number of groups and each behind its own number.
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>, StoreError> {
         let damaged =
             |error: &dyn std::fmt::Display| StoreError::Damaged(format!("a rollup cannot be written: {error}"));
@@ -375,6 +419,7 @@ impl Rollup {
         out.extend_from_slice(&figures);
         self.tokens_per_second.write(&mut out);
         self.chars_per_second.write(&mut out);
+        out.push(u8::try_from(self.groups.len()).unwrap_or(u8::MAX));
         for (number, group) in &self.groups {
             out.push(*number);
             group.write(&mut out);
@@ -395,10 +440,12 @@ impl Rollup {
         let tokens_per_second = Spread::read(bytes)?;
         let chars_per_second = Spread::read(bytes)?;
         let mut groups = BTreeMap::new();
-        while let Some([number]) = take::<1>(bytes) {
+        let [length] = take::<1>(bytes)?;
+        for _ in 0..length {
+            let [number] = take::<1>(bytes)?;
             groups.insert(number, Group::read(bytes)?);
         }
-        Some(Self { figures, groups, tokens_per_second, chars_per_second })
+        bytes.is_empty().then_some(Self { figures, groups, tokens_per_second, chars_per_second })
     }
 }
 
@@ -424,7 +471,8 @@ mod tests {
     #[test]
     fn a_question_that_its_client_left_says_nothing_about_the_vendor() {
         let mut rollup = Rollup::default();
-        let left = Entry { client_left: true, outcome: Outcome::Interrupted, retried: false, ..full() };
+        let left =
+            Entry { error_type: None, client_left: true, outcome: Outcome::Interrupted, retried: false, ..full() };
         rollup.add(&Record::Attempt(Arc::new(left)));
         rollup.add(&attempt(1, 5, Outcome::Rejected));
         let everybody = rollup.everybody();
@@ -433,12 +481,54 @@ mod tests {
     }
 
     #[test]
+    fn whoever_leaves_because_nothing_came_leaves_the_vendor_with_the_failure() {
+        let of = |seconds: i64, first_text_micros| {
+            let mut rollup = Rollup::default();
+            let (received_at, ended_at) = (0, seconds * 1_000_000);
+            let outcome = Outcome::Interrupted;
+            let error_type = Some("drain_bound".to_owned());
+            let entry = Entry { client_left: true, retried: false, outcome, error_type, first_text_micros, ..full() };
+            rollup.add(&Record::Attempt(Arc::new(Entry { received_at, ended_at, ..entry })));
+            let group = rollup.everybody();
+            (group.left, group.questions, group.without_text)
+        };
+        assert_eq!(of(50, None), (0, 1, 1), "a vendor that hangs is not spared because residents give up");
+        assert_eq!(of(2, None), (1, 0, 0));
+        assert_eq!(of(50, Some(900_000)), (1, 0, 0), "somebody left reading");
+    }
+
+    #[test]
+    fn what_is_ours_is_no_failure_of_the_vendor_and_an_empty_answer_is_one() {
+        let of = |outcome, error: Option<&str>, output_chars, finish: &str| {
+            let mut rollup = Rollup::default();
+            let entry = Entry {
+                retried: false,
+                client_left: false,
+                outcome,
+                error_type: error.map(str::to_owned),
+                output_chars: Some(output_chars),
+                finish_reason: Some(finish.to_owned()),
+                ..full()
+            };
+            rollup.add(&Record::Attempt(Arc::new(entry)));
+            let group = rollup.everybody();
+            (group.left, group.questions, group.answered)
+        };
+        assert_eq!(of(Outcome::Unknown, Some("tier_unpriced"), 9, "stop"), (0, 1, 1), "whole, without a price");
+        assert_eq!(of(Outcome::Unknown, Some("lease_expired"), 0, "stop"), (1, 0, 0), "the gateway was killed");
+        assert_eq!(of(Outcome::Completed, None, 0, "length"), (0, 1, 0), "everything went into reasoning");
+        assert_eq!(of(Outcome::Completed, None, 0, "tool_calls"), (0, 1, 1));
+    }
+
+    #[test]
     fn whoever_took_over_gets_neither_the_question_nor_the_time() {
         let mut rollup = Rollup::default();
         let over = Entry { assignment: Assignment::Fallback, attempt: 2, retried: false, client_left: false, ..full() };
         rollup.add(&Record::Attempt(Arc::new(over)));
         assert_eq!((rollup.figures.taken_over, rollup.figures.costed), (1, 1));
-        assert!(rollup.groups.is_empty());
+        let everybody = rollup.everybody();
+        assert_eq!((everybody.questions, everybody.duration.count()), (0, 0));
+        assert_eq!(everybody.people.at_least(), 1, "but somebody was answered");
     }
 
     proptest! {
@@ -463,7 +553,8 @@ mod tests {
             (0..5).for_each(|who| rollup.add(&attempt(who, 1_000, Outcome::Completed)));
             let bytes = rollup.to_bytes().unwrap();
             let short = bytes.get(..cut.min(bytes.len() - 1)).unwrap();
-            prop_assert!(Rollup::from_bytes(short).map_or(true, |read| read.groups.len() < rollup.groups.len()));
+            prop_assert!(Rollup::from_bytes(short).is_err());
+            prop_assert!(Rollup::from_bytes(&[&bytes[..], &[0]].concat()).is_err());
         }
     }
 }

@@ -15,11 +15,14 @@ use super::{Assignment, Entry, LengthClass};
 /// Groups that residents are counted in, for intervals: a person is in one of them for a week, then perhaps in another.
 pub const GROUPS: u8 = 64;
 
+/// A draw with this probability, in millionths, was none.
+const CERTAIN_PPM: u32 = 1_000_000;
+
 /// The kind of evidence that an attempt is. They are never mixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Evidence {
-    /// The resident chose the vendor: counted and shown, and left out of causal claims.
+    /// The resident chose the vendor, or there was no other to be drawn: counted and shown, and left out of causal claims.
     Chosen,
     /// The vendor was drawn for the conversation.
     Conversation,
@@ -34,8 +37,10 @@ pub enum Evidence {
 impl Evidence {
     /// Of an attempt. One that took over from another belongs to the draw of the question.
     pub fn of(entry: &Entry) -> Self {
+        let is_certain = entry.probability_ppm.is_some_and(|ppm| ppm >= CERTAIN_PPM);
         match entry.assignment {
             Assignment::Chosen => Self::Chosen,
+            Assignment::Block | Assignment::Drawn | Assignment::Fallback if is_certain => Self::Chosen,
             Assignment::Block => Self::Block,
             Assignment::Probe => Self::Probe,
             Assignment::Duel => Self::Duel,
@@ -291,6 +296,8 @@ mod tests {
         assert_eq!(of(Assignment::Fallback, None), Evidence::Conversation);
         assert_eq!(of(Assignment::Fallback, Some(1)), Evidence::Block);
         assert_eq!(of(Assignment::Chosen, None), Evidence::Chosen);
+        let only = Entry { probability_ppm: Some(CERTAIN_PPM), assignment: Assignment::Drawn, ..full() };
+        assert_eq!(Evidence::of(&only), Evidence::Chosen, "the other vendor was stopped: nothing was drawn");
         for evidence in [Evidence::Chosen, Evidence::Block, Evidence::Probe, Evidence::Duel, Evidence::Conversation] {
             assert_eq!(evidence.as_str().parse(), Ok(evidence));
         }

@@ -72,7 +72,7 @@ impl Asked {
             operation: request.operation(),
             stream: request.is_stream(),
             choices: request.choices(),
-            length: LengthClass::of_bytes(request.text_bytes().unwrap_or(0)),
+            length: LengthClass::of_bytes(request.asked_bytes().unwrap_or(0)),
         }
     }
 }

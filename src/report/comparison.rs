@@ -197,7 +197,7 @@ pub struct ConversationSection {
     pub models_left_out: BTreeMap<String, String>,
     /// Why there is no comparison: `none`, `one_model`, `no_overlap`, `too_few_people`, `too_few_groups`.
     pub refused: Option<String>,
-    /// Questions whose resident chose the vendor: shown, not compared. By model; `None` where suppressed.
+    /// Questions whose resident chose the vendor, or for which there was no other: shown, not compared. By model; `None` where suppressed.
     pub chosen: Vec<(String, Option<u64>)>,
 }
 
@@ -267,7 +267,7 @@ pub struct CostRow {
     pub cost_euro_nanos: Option<i64>,
     /// Charged for questions whose cost is not known exactly, at their upper bound.
     pub uncertain_euro_nanos: Option<i64>,
-    /// Per question.
+    /// Per question; calls of which the cost is not known exactly at the most they can have cost.
     pub per_question_euro_nanos: Option<i64>,
     /// Per answer.
     pub per_answer_euro_nanos: Option<i64>,
@@ -332,7 +332,9 @@ pub struct EuroSection {
     pub duels_euro_nanos: Option<i64>,
     /// Questions of residents.
     pub questions: u64,
-    /// Mean over all of them, without VAT.
+    /// Whether some were asked by too few people to be in these figures.
+    pub is_incomplete: bool,
+    /// Mean over all of them, without VAT; calls of which the cost is not known exactly at the most they can have cost.
     pub per_question_euro_nanos: Option<i64>,
     /// By month: the month, residents (absent when too few to be shown), nano-euros per resident.
     pub per_resident: Vec<(String, Option<u64>, Option<i64>)>,
@@ -412,7 +414,7 @@ pub struct CriterionRow {
     pub criterion: String,
     /// Weight in percent.
     pub weight: u32,
-    /// Where the marks come from, in a word of a closed set: `probes`, `duels`, `catalogue`, `energy`, `not_scored`.
+    /// Where the marks come from, in a word of a closed set: `probes`, `conversations`, `duels`, `catalogue`, `energy`, `not_scored`.
     pub source: String,
     /// Mark of each offer, 0 to the weight, in the order of the offers; absent when the criterion is not scored. For the
     /// price, those of the first formula.
@@ -529,6 +531,9 @@ pub struct Comparison {
     pub energy: EnergySection,
     /// Scorecard.
     pub scorecard: ScorecardSection,
+    /// Whether a route, the epoch or the models compared changed in the period: then draws are of more than one experiment, and
+    /// nothing is claimed.
+    pub disturbed: bool,
     /// Changes in the period that touch the comparison: day, and what.
     pub changes: Vec<(String, String)>,
     /// Retirements of compared models: model and day.

@@ -62,7 +62,29 @@ pub struct ModelFacts {
     pub data: Option<providers::catalogue::DataFacts>,
 }
 
-/// Counts and sums of one model, host and kind of evidence. Suppressed cells have none.
+/// Who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Audience {
+    /// Residents, however their vendor was chosen.
+    Residents,
+    /// The town, its own questions.
+    Probes,
+    /// The town, for blind duels.
+    Duels,
+}
+
+impl Audience {
+    fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Chosen | Kind::Conversation | Kind::Block => Self::Residents,
+            Kind::Probe => Self::Probes,
+            Kind::Duel => Self::Duels,
+        }
+    }
+}
+
+/// Counts and sums of one model, host and audience.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UsageCell {
     /// Qualified id.
@@ -73,10 +95,12 @@ pub struct UsageCell {
     pub region: String,
     /// Kind of call.
     pub operation: String,
-    /// Kind of evidence.
-    pub evidence: Kind,
-    /// Absent when the cell is suppressed.
+    /// Who asked.
+    pub audience: Audience,
+    /// Absent when too few people asked.
     pub sums: Option<UsageSums>,
+    /// Whether something of few people is left out.
+    pub incomplete: bool,
 }
 
 /// The sums of a cell.
@@ -92,7 +116,7 @@ pub struct UsageSums {
     pub cost_euro_nanos: i64,
     /// Charged for calls whose cost is not known exactly, nano-euros.
     pub uncertain_euro_nanos: i64,
-    /// Everything charged, adjustments included, nano-euros.
+    /// Everything charged, without adjustments, nano-euros.
     pub charged_euro_nanos: i64,
     /// Tokens of answers by kind: input uncached, cached, written to the cache, output visible, reasoning.
     pub tokens: [u64; 5],
@@ -217,6 +241,17 @@ pub struct Duels {
     pub shown: BTreeMap<String, u64>,
 }
 
+/// What a local day cost, in nano-euros rounded to a cent; days of few people share their sum.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayCost {
+    /// The day.
+    pub day: String,
+    /// All of it.
+    pub euro_nanos: i64,
+    /// Of it, what residents asked.
+    pub residents_euro_nanos: i64,
+}
+
 /// What the buyer decided, and what figures are set against.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Buyer {
@@ -263,8 +298,12 @@ pub struct Evidence {
     pub rates: Vec<(String, u64, String)>,
     /// Use by model, host and kind of evidence.
     pub usage: Vec<UsageCell>,
-    /// Charged to the town by day, from the first of the year on, nano-euros; days of few people share their sum.
-    pub days: Vec<(String, i64)>,
+    /// Questions whose resident chose the vendor, by model; absent where few people did.
+    pub chosen: Vec<(String, Option<u64>)>,
+    /// Spent this year up to the last day, nano-euros, to the cent.
+    pub spent_euro_nanos: i64,
+    /// What each day cost, from the first of the year on.
+    pub days: Vec<DayCost>,
     /// Residents by month; absent where too few.
     pub residents: Vec<(String, Option<u64>)>,
     /// Conversations whose vendor was drawn.
@@ -277,8 +316,12 @@ pub struct Evidence {
     pub baskets: Vec<(String, String)>,
     /// Duels.
     pub duels: Duels,
-    /// Changes of routes, prices and plans in the period: day, and what.
+    /// Changes of routes, prices and models in the period: day, and what.
     pub changes: Vec<(String, String)>,
+    /// More of them than are listed.
+    pub changes_left_out: u64,
+    /// Whether draws are of more than one experiment: a route, the epoch or the models compared changed in the period.
+    pub disturbed: bool,
     /// Records in the ledger's chain.
     pub ledger_records: u64,
     /// Hash of its end.

@@ -7,29 +7,38 @@
 //! [`bootstrap`], so that `NumPy`'s generator of the same name reproduces every draw; exponentials and logarithms come
 //! from the portable `libm`, never from the operating system's library.
 //!
-//! `reference/statistics.py` computes the same figures with `SciPy` and `NumPy`; the tests compare both.
+//! Shares of votes, quantiles and standardised samples over single observations stand here for tests alone: a comparison
+//! is made of published sums, and what it makes of them must be what these make of the observations.
+//!
+//! `tests/reference/statistics.py` computes the same figures with `SciPy` and `NumPy`; the tests compare both.
 
 pub mod bootstrap;
 mod distribution;
 mod number;
 pub mod paired;
+#[cfg(test)]
 pub mod preference;
 pub mod proportion;
+#[cfg(test)]
 pub mod quantile;
 pub mod ranking;
 pub mod ratio;
 pub mod sample_size;
+#[cfg(test)]
 pub mod standard;
 #[cfg(test)]
 mod tests;
 
 pub use bootstrap::{Resampled, Resampling};
 pub use paired::{SignFlip, hodges_lehmann, hodges_lehmann_interval, sign_flip_test};
+#[cfg(test)]
 pub use preference::{Method, Preference, Votes, preference_share};
 pub use proportion::{clustered_share, rule_of_three, wilson};
+#[cfg(test)]
 pub use quantile::quantile;
 pub use ranking::{Match, NotComparable, Outcome, Ranked, Ranking, bradley_terry};
 pub use ratio::{ratio_difference, ratio_interval};
+#[cfg(test)]
 pub use standard::{Drawn, Observation, StandardisedSample};
 
 use serde::{Deserialize, Serialize};

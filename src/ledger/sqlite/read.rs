@@ -208,22 +208,24 @@ const FEW: u32 = 64;
 /// What was charged by local day, by the counters: they stand together by window, and so do days.
 pub(super) fn spend_by_day(connection: &Connection, from: &str, to: &str) -> rusqlite::Result<Vec<DaySpend>> {
     let mut statement = connection.prepare(
-        "SELECT window, sum(euro_nanos) FROM counters
+        "SELECT window, sum(euro_nanos), coalesce(sum(euro_nanos) FILTER (WHERE account NOT IN (?5, ?6)), 0)
+         FROM counters
          WHERE window BETWEEN ?1 AND ?2 AND length(window) = ?3 AND account <> ?4 GROUP BY window ORDER BY window",
     )?;
-    let rows = statement.query_map(params![from, to, DAY, TOWN], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let values = params![from, to, DAY, TOWN, PROBES_ACCOUNT, DUELS_ACCOUNT];
+    let rows = statement.query_map(values, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let mut accounts = connection.prepare(
         "SELECT account FROM counters WHERE window = ?1 AND questions > 0 AND account NOT IN (?2, ?3, ?4) LIMIT ?5",
     )?;
     let mut days = Vec::new();
     for row in rows {
-        let (day, euro_nanos): (String, i64) = row?;
+        let (day, euro_nanos, residents_euro_nanos): (String, i64, i64) = row?;
         let mut people = People::default();
         let mut rows = accounts.query(params![day, TOWN, PROBES_ACCOUNT, DUELS_ACCOUNT, FEW])?;
         while let Some(row) = rows.next()? {
             people.merge(person(&row.get::<_, String>(0)?));
         }
-        days.push(DaySpend { day, euro_nanos, people });
+        days.push(DaySpend { day, euro_nanos, residents_euro_nanos, people });
     }
     Ok(days)
 }

@@ -31,6 +31,7 @@ impl Comparison {
             duels: duels::section(evidence, method),
             euros: euros::section(evidence),
             energy: energy::section(evidence),
+            disturbed: evidence.disturbed,
             changes: evidence.changes.clone(),
             retirements: retirements(evidence),
             proof: Proof {
@@ -51,7 +52,9 @@ impl Comparison {
 /// began, and only once it is over.
 fn may_claim(evidence: &Evidence) -> bool {
     let Some((from, to, Some(declared_on))) = &evidence.declared else { return false };
-    evidence.over && (from, to) == (&evidence.from, &evidence.to) && declared_on <= from
+    let is_this = (from, to) == (&evidence.from, &evidence.to);
+    // Days as texts of this form are in the order of time.
+    evidence.over && is_this && declared_on < from && !evidence.disturbed
 }
 
 fn models(evidence: &Evidence) -> Vec<(String, String)> {

@@ -1,8 +1,6 @@
 //! Conversations (or blocks of time) whose vendor was drawn: standardised figures, the strata as they came, the claims.
 
-use std::collections::BTreeMap;
-
-use super::measure::{Counts, Method, Sample, Times, measure};
+use super::measure::{Counts, Method, NOTHING, Sample, Times, measure};
 use super::{ConversationSection, Metric, Slice};
 use crate::ledger::Evidence as Kind;
 use crate::report::evidence::{Drawn, DrawnModel, Evidence, GroupMass, StratumCell};
@@ -23,14 +21,18 @@ pub(super) fn section(evidence: &Evidence, drawn: &Drawn, kind: Kind, method: Me
         share_left_out: drawn.share_left_out,
         models_left_out: drawn.left_out.clone(),
         refused: refusal(drawn).map(str::to_owned),
-        chosen: if kind == Kind::Conversation { chosen(evidence) } else { Vec::new() },
+        chosen: if kind == Kind::Conversation { evidence.chosen.clone() } else { Vec::new() },
         ..ConversationSection::default()
     };
     let samples: Vec<Sample> = drawn.models.iter().map(|model| sample(model, evidence.limit_seconds)).collect();
     if samples.is_empty() {
         return section;
     }
-    let (models, effects) = measure(&samples, method.draws);
+    let (mut models, effects) = measure(&samples, evidence.limit_seconds, method.draws);
+    for figures in &mut models {
+        // What a failed question cost was paid for the vendor that took over.
+        figures.cost_per_question = NOTHING;
+    }
     section.models = models;
     if section.refused.is_none() {
         section.claims = effects.into_iter().map(|effect| effect.claim(&PRIMARY, None, method)).collect();
@@ -115,17 +117,6 @@ fn slice(cell: &StratumCell, limit_seconds: u64) -> Slice {
         slice.cost_per_answer = ratio(euros(sums.cost_euro_nanos), sums.costed);
     }
     slice
-}
-
-/// Questions whose vendor the resident chose, by model.
-fn chosen(evidence: &Evidence) -> Vec<(String, Option<u64>)> {
-    let mut models: BTreeMap<String, Option<u64>> = BTreeMap::new();
-    for cell in evidence.usage.iter().filter(|cell| cell.evidence == Kind::Chosen && cell.operation == "chat") {
-        let sum = models.entry(cell.model.clone()).or_insert(Some(0));
-        // A suppressed part makes the sum one too: it could be had by subtraction otherwise.
-        *sum = (*sum).zip(cell.sums.as_ref()).map(|(sum, sums)| sum + sums.questions);
-    }
-    models.into_iter().collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "weights and counts; only ratios are made of them")]

@@ -65,9 +65,18 @@ fn row(table: &EnergyTable, model: &str, given: &Given) -> Option<EnergyRow> {
     })
 }
 
-/// Watt-hours of a model's mean answer, the middle of the range; `None` where the method does not know it.
-pub(super) fn middle(section: &EnergySection, model: &str) -> Option<f64> {
-    let row = section.rows.iter().find(|row| row.model == model)?;
+/// Watt-hours of a model's mean answer to the basket, the middle of the range, for a mark that needs one number: the same
+/// questions to every model, at the host that the town calls. `None` where the method does not know the model or it was not
+/// probed.
+pub(super) fn middle(evidence: &Evidence, model: &str) -> Option<f64> {
+    let mut given = Given::default();
+    for row in evidence.probes.iter().filter(|row| row.model == model) {
+        let Some(usage) = &row.usage else { continue };
+        given.answers += 1;
+        given.tokens += usage.output_tokens();
+        *given.by_region.entry(row.region.clone()).or_default() += 1;
+    }
+    let row = row(&EnergyTable::shipped().ok()?, model, &given)?;
     Some(f64::midpoint(row.energy_wh.low, row.energy_wh.high))
 }
 

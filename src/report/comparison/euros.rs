@@ -7,8 +7,7 @@ use jiff::civil::Date;
 
 use super::what_if::what_if;
 use super::{CostRow, EuroSection, RepricedModel};
-use crate::ledger::Evidence as Kind;
-use crate::report::evidence::{Evidence, ModelFacts, UsageSums};
+use crate::report::evidence::{Audience, DayCost, Evidence, ModelFacts, UsageSums};
 use crate::report::forecast::{AnsweredCost, DaySpend, forecast, seats, vat};
 
 const CHAT: &str = "chat";
@@ -22,15 +21,15 @@ pub(super) fn section(evidence: &Evidence) -> EuroSection {
         sum.merge(sums);
         sum
     });
-    let charged = |kind: fn(Kind) -> bool| -> i64 {
-        let cells = evidence.usage.iter().filter(|cell| kind(cell.evidence));
-        cells.filter_map(|cell| cell.sums.as_ref()).map(|sums| sums.charged_euro_nanos).sum()
+    let of = |audience| evidence.usage.iter().filter(move |cell| cell.audience == audience);
+    let charged = |audience| -> i64 {
+        of(audience).filter_map(|cell| cell.sums.as_ref()).map(|sums| sums.charged_euro_nanos).sum()
     };
-    let shown = |kind| evidence.usage.iter().filter(|cell| cell.evidence == kind).all(|cell| cell.sums.is_some());
+    let is_whole = |audience| of(audience).all(|cell| !cell.incomplete);
     let buyer = &evidence.buyer;
     let measured = AnsweredCost { nanos: all.cost_euro_nanos, answered: all.costed };
     let seats = seats(buyer.envelope_euro_nanos, buyer.seat_euro_nanos, measured);
-    let mut days: Vec<DaySpend> = evidence.days.iter().filter_map(|(day, nanos)| day_spend(day, *nanos)).collect();
+    let mut days: Vec<DaySpend> = evidence.days.iter().filter_map(day_spend).collect();
     if !evidence.over {
         // Today is not over: what it cost so far says little of a day.
         days.pop();
@@ -38,18 +37,19 @@ pub(super) fn section(evidence: &Evidence) -> EuroSection {
     let forecast = forecast(&days, Some(buyer.envelope_euro_nanos).filter(|nanos| *nanos > 0)).ok().flatten();
     EuroSection {
         rows: rows(&by_model),
-        residents_euro_nanos: charged(Kind::is_residents),
-        probes_euro_nanos: charged(|kind| kind == Kind::Probe),
-        duels_euro_nanos: shown(Kind::Duel).then(|| charged(|kind| kind == Kind::Duel)),
+        residents_euro_nanos: charged(Audience::Residents),
+        probes_euro_nanos: charged(Audience::Probes),
+        duels_euro_nanos: is_whole(Audience::Duels).then(|| charged(Audience::Duels)),
         questions: all.questions,
-        per_question_euro_nanos: per(all.cost_euro_nanos, 1, all.questions),
+        is_incomplete: !is_whole(Audience::Residents),
+        per_question_euro_nanos: per(all.cost_euro_nanos + all.uncertain_euro_nanos, 1, all.questions),
         per_resident: per_resident(evidence),
         assumed_euro_nanos: buyer.assumed_euro_nanos,
         seat_euro_nanos: buyer.seat_euro_nanos,
         seats_in_envelope: seats.as_ref().and_then(|seats| i64::try_from(seats.seats).ok()),
         questions_per_seat: seats.and_then(|seats| i64::try_from(seats.questions_per_seat_month?).ok()),
         envelope_euro_nanos: buyer.envelope_euro_nanos,
-        spent_euro_nanos: evidence.days.iter().map(|(_, nanos)| nanos).sum(),
+        spent_euro_nanos: evidence.spent_euro_nanos,
         forecast_euro_nanos: forecast.as_ref().map(|found| (found.year_nanos, found.low_nanos, found.high_nanos)),
         envelope_spent_on: forecast.and_then(|found| Some(found.envelope?.spent_on?.to_string())),
         vat_basis_points: buyer.vat_basis_points,
@@ -60,19 +60,18 @@ pub(super) fn section(evidence: &Evidence) -> EuroSection {
 }
 
 /// Corrections of a day may leave less than nothing; that is no spending.
-fn day_spend(day: &str, nanos: i64) -> Option<DaySpend> {
-    Some(DaySpend { date: day.parse::<Date>().ok()?, nanos: nanos.max(0) })
+fn day_spend(cost: &DayCost) -> Option<DaySpend> {
+    Some(DaySpend { date: cost.day.parse::<Date>().ok()?, nanos: cost.euro_nanos.max(0) })
 }
 
-/// Residents' conversations by model; `None` where a part is suppressed.
+/// Residents' conversations by model; `None` where too few people asked.
 pub(super) fn residents_by_model(evidence: &Evidence) -> BTreeMap<String, Option<UsageSums>> {
     let mut models: BTreeMap<String, Option<UsageSums>> = BTreeMap::new();
-    for cell in evidence.usage.iter().filter(|cell| cell.evidence.is_residents() && cell.operation == CHAT) {
-        let sum = models.entry(cell.model.clone()).or_insert_with(|| Some(UsageSums::default()));
-        *sum = (*sum).zip(cell.sums.as_ref()).map(|(mut sum, sums)| {
-            sum.merge(sums);
-            sum
-        });
+    for cell in evidence.usage.iter().filter(|cell| cell.audience == Audience::Residents && cell.operation == CHAT) {
+        let sum = models.entry(cell.model.clone()).or_default();
+        if let Some(sums) = &cell.sums {
+            sum.get_or_insert_default().merge(sums);
+        }
     }
     models
 }
@@ -96,7 +95,9 @@ fn rows(by_model: &BTreeMap<String, Option<UsageSums>>) -> Vec<CostRow> {
             answers: sums.as_ref().map(|sums| sums.answers),
             cost_euro_nanos: known(|sums| (sums.costed > 0 || sums.answers == 0).then_some(sums.cost_euro_nanos)),
             uncertain_euro_nanos: known(|sums| Some(sums.uncertain_euro_nanos)),
-            per_question_euro_nanos: known(|sums| per(sums.cost_euro_nanos, 1, sums.questions)),
+            per_question_euro_nanos: known(|sums| {
+                per(sums.cost_euro_nanos + sums.uncertain_euro_nanos, 1, sums.questions)
+            }),
             per_answer_euro_nanos: known(|sums| per(sums.cost_euro_nanos, 1, sums.costed)),
             per_1000_chars_euro_nanos: known(|sums| per(sums.cost_euro_nanos, CHARS, sums.output_chars)),
             reasoning_share: share(|tokens| (tokens[4], tokens[3] + tokens[4])),
@@ -106,13 +107,19 @@ fn rows(by_model: &BTreeMap<String, Option<UsageSums>>) -> Vec<CostRow> {
     by_model.iter().map(row).collect()
 }
 
+/// What residents' questions cost by resident, of months of which every day up to the last of the period is known: a month's
+/// residents are counted to its end.
 fn per_resident(evidence: &Evidence) -> Vec<(String, Option<u64>, Option<i64>)> {
-    let spent = |month: &str| -> i64 {
-        let days = evidence.days.iter().filter(|(day, _)| day.starts_with(month));
-        days.map(|(_, nanos)| nanos).sum()
+    let spent = |month: &str| -> Option<i64> {
+        let days: Vec<&DayCost> = evidence.days.iter().filter(|cost| cost.day.starts_with(month)).collect();
+        let last: Date = days.last()?.day.parse().ok()?;
+        let is_whole = last == last.last_of_month() || !evidence.over;
+        is_whole.then(|| days.iter().map(|cost| cost.residents_euro_nanos).sum())
     };
-    let months = evidence.residents.iter();
-    months.map(|(month, people)| (month.clone(), *people, people.and_then(|n| per(spent(month), 1, n)))).collect()
+    let row = |(month, people): &(String, Option<u64>)| {
+        (month.clone(), *people, people.and_then(|people| per(spent(month)?, 1, people)))
+    };
+    evidence.residents.iter().map(row).collect()
 }
 
 /// Tokens of answers: uncached, cached, written, output.

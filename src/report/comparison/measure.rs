@@ -4,8 +4,7 @@
 //! know where the observations come from.
 
 use super::{Claim, Figure, Metric, ModelFigures, Verdict};
-use crate::report::statistics::ratio::Sums;
-use crate::report::statistics::{Level, Resampled, Resampling, ratio_difference, sample_size, wilson};
+use crate::report::statistics::{Level, Resampled, Resampling, sample_size, wilson};
 
 /// Draws behind every published interval.
 pub(super) const DRAWS: u32 = 2_000;
@@ -62,7 +61,7 @@ impl Times {
     }
 
     /// The quantiles in milliseconds when each cluster counts so many times. `None` lies beyond the limit.
-    fn quantiles(&self, counts: &[u32], wanted: [f64; 2]) -> [Option<f64>; 2] {
+    pub(super) fn quantiles(&self, counts: &[u32], wanted: [f64; 2]) -> [Option<f64>; 2] {
         let mut weights = vec![0i64; self.values.len()];
         let mut beyond = 0i64;
         for ((cells, late), count) in self.cells.iter().zip(&self.beyond).zip(counts) {
@@ -139,21 +138,22 @@ fn resampled(sample: &Sample, counts: &[u32]) -> [Option<f64>; OF_MODEL] {
 }
 
 /// Figures of all models and effects of all pairs.
-pub(super) fn measure(samples: &[Sample], draws: u32) -> (Vec<ModelFigures>, Vec<Effect>) {
+pub(super) fn measure(samples: &[Sample], limit_seconds: u64, draws: u32) -> (Vec<ModelFigures>, Vec<Effect>) {
     let clusters = samples.first().map_or(0, |sample| sample.counts.len());
     let pairs: Vec<(usize, usize)> =
         (0..samples.len()).flat_map(|first| (first + 1..samples.len()).map(move |second| (first, second))).collect();
+    let limit = micros(limit_seconds.saturating_mul(MICROS_PER_SECOND)) / MICROS_PER_MILLI;
     let resampling = Resampling { clusters, draws, seed: SEED, level: Level::NINETY_FIVE };
     let statistics = samples.len() * OF_MODEL + pairs.len() * OF_PAIR.len();
     let all = resampling.intervals(statistics, |counts, results| {
         let models: Vec<_> = samples.iter().map(|sample| resampled(sample, counts)).collect();
         let ratios = pairs.iter().flat_map(|(first, second)| {
             let (first, second) = (&models[*first], &models[*second]);
-            [0, 1, 2, 3, 5].map(|at| match (first[at], second[at]) {
-                (Some(first), Some(second)) if second > 0.0 => Some(first / second),
-                (None, Some(_)) => None,
-                (Some(_), None) => Some(f64::NEG_INFINITY),
-                _ => Some(f64::NAN),
+            [0, 1, 2, 3, 5].map(|at| {
+                // What never came is as long as the limit, on either side.
+                let value = |of: &[Option<f64>; OF_MODEL]| of[at].unwrap_or(limit);
+                let (first, second) = (value(first), value(second));
+                Some(if second > 0.0 { first / second } else { f64::NAN })
             })
         });
         let values = models.iter().flatten().copied().chain(ratios);
@@ -211,7 +211,7 @@ fn figures(sample: &Sample, all: &[Resampled]) -> ModelFigures {
     }
 }
 
-const NOTHING: Figure = Figure { value: None, low: None, high: None, n: 0 };
+pub(super) const NOTHING: Figure = Figure { value: None, low: None, high: None, n: 0 };
 
 pub(super) fn figure(resampled: &Resampled, n: u64) -> Figure {
     Figure { value: resampled.value, low: resampled.low, high: resampled.high, n }
@@ -233,7 +233,15 @@ fn share(sample: &Sample, top: Sum, below: Sum) -> Figure {
     if belows <= 0.0 {
         return Figure { n: sample.n, ..NOTHING };
     }
-    let value = (tops / belows).clamp(0.0, 1.0);
+    // What rounding leaves of all or of nothing is all or nothing.
+    let value = tops / belows;
+    let value = if value > 1.0 - HAIR {
+        1.0
+    } else if value < HAIR {
+        0.0
+    } else {
+        value
+    };
     let clusters = f64::from(u32::try_from(sample.counts.len()).unwrap_or(u32::MAX));
     if clusters < 2.0 {
         return Figure { value: Some(value), n: sample.n, ..NOTHING };
@@ -244,27 +252,30 @@ fn share(sample: &Sample, top: Sum, below: Sum) -> Figure {
     let variance = residuals.map(|residual| residual * residual).sum::<f64>() * clusters / (clusters - 1.0);
     let whole = sum(|counts| counts.questions);
     let observed = micros(sample.n) * (belows / whole).min(1.0);
-    let independent = if variance > 0.0 { (value * (1.0 - value) / variance).min(observed) } else { observed };
+    let independent = if variance > HAIR * HAIR { (value * (1.0 - value) / variance).min(observed) } else { observed };
     let interval = wilson(value * independent, independent, Level::NINETY_FIVE);
     let (low, high) = (interval.map(|interval| interval.low), interval.map(|interval| interval.high));
     Figure { value: Some(value), low, high, n: sample.n }
 }
 
+/// The difference of two shares, with the interval that theirs let expect (method 10 of Newcombe, "Interval estimation for
+/// the difference between independent proportions", Statistics in Medicine 1998): never without width, and rather too wide
+/// where both models were asked by the same people.
 fn difference(first: &Sample, second: &Sample, top: Sum, below: Sum) -> Option<Figure> {
-    let sums = |sample: &Sample| -> (Vec<f64>, Vec<f64>) {
-        (sample.counts.iter().map(top).collect(), sample.counts.iter().map(below).collect())
-    };
-    let (first_sums, second_sums) = (sums(first), sums(second));
-    if [&first_sums, &second_sums].iter().any(|sums| sums.1.iter().sum::<f64>() <= 0.0) {
-        return None;
-    }
-    let estimate = ratio_difference(
-        Sums { numerators: &first_sums.0, denominators: &first_sums.1 },
-        Sums { numerators: &second_sums.0, denominators: &second_sums.1 },
-        Level::NINETY_FIVE,
-    )?;
+    let (one, other) = (share(first, top, below), share(second, top, below));
     let n = first.n.min(second.n);
-    Some(Figure { value: Some(estimate.value), low: Some(estimate.low), high: Some(estimate.high), n })
+    newcombe(&one, &other).map(|(value, low, high)| Figure { value: Some(value), low, high, n })
+}
+
+/// The difference, and its ends where both shares have some.
+pub(super) fn newcombe(one: &Figure, other: &Figure) -> Option<(f64, Option<f64>, Option<f64>)> {
+    let (p1, p2) = (one.value?, other.value?);
+    let ends = |one: &Figure| Some((one.low?, one.high?));
+    let between = ends(one).zip(ends(other)).map(|((l1, u1), (l2, u2))| {
+        let (below, above) = ((p1 - l1).hypot(u2 - p2), (u1 - p1).hypot(p2 - l2));
+        (p1 - p2 - below, p1 - p2 + above)
+    });
+    Some((p1 - p2, between.map(|(low, _)| low), between.map(|(_, high)| high)))
 }
 
 /// An effect between two models, before anything is said of it.

@@ -9,7 +9,10 @@ use super::measure::{Counts, Effect, Method, SEED, Sample, Times, figure, measur
 use super::{Figure, Metric, ProbeSection, Slice};
 use crate::ledger::{LengthClass, Outcome, PROMPT_END_MICROS, PROMPT_TEXT_MICROS};
 use crate::report::evidence::{Evidence, ProbeRow};
-use crate::report::statistics::{Level, Resampling, hodges_lehmann, hodges_lehmann_interval, sign_flip_test};
+use crate::report::statistics::ratio::Sums;
+use crate::report::statistics::{
+    Level, Resampling, hodges_lehmann, hodges_lehmann_interval, ratio_difference, sign_flip_test,
+};
 
 /// The metrics named in advance, one to each criterion: waiting, price, quality.
 const PRIMARY: [Metric; 3] = [Metric::FirstText, Metric::Cost, Metric::Checks];
@@ -33,10 +36,12 @@ pub(super) fn section(evidence: &Evidence, method: Method) -> ProbeSection {
         lag: lag(&evidence.probes),
         ..ProbeSection::default()
     };
-    let models: Vec<String> =
-        evidence.probes.iter().map(|row| row.model.clone()).collect::<BTreeSet<_>>().into_iter().collect();
+    // A model that is compared no longer, or not yet, must not leave out what the others were asked.
+    let compared = |model: &&String| evidence.compared.contains(model);
+    let models: BTreeSet<&String> = evidence.probes.iter().map(|row| &row.model).filter(compared).collect();
+    let models: Vec<String> = models.into_iter().cloned().collect();
     section.refused = match (evidence.probes.len(), models.len(), evidence.baskets.len()) {
-        (0, ..) => Some("none"),
+        (0, ..) | (_, 0, _) => Some("none"),
         (_, 1, _) => Some("one_model"),
         (_, _, 2..) => Some("two_baskets"),
         _ => None,
@@ -49,7 +54,7 @@ pub(super) fn section(evidence: &Evidence, method: Method) -> ProbeSection {
     (section.rounds, section.rounds_left_out) = (count(rounds.len()), left_out);
     let limit = evidence.limit_seconds;
     let samples = samples(&rounds, &models, None, limit);
-    let (figures, effects) = measure(&samples, method.draws);
+    let (figures, effects) = measure(&samples, limit, method.draws);
     section.models = figures;
     section.slices = LENGTHS.iter().flat_map(|length| slices(&rounds, &models, *length, limit)).collect();
     if rounds.len() < FEWEST_ROUNDS {
@@ -68,7 +73,7 @@ pub(super) fn section(evidence: &Evidence, method: Method) -> ProbeSection {
 /// Complete questions by round, and how many rounds are left out.
 fn rounds<'a>(probes: &'a [ProbeRow], models: &[String]) -> (Vec<Vec<Asked<'a>>>, u64) {
     let mut by_round: BTreeMap<u32, BTreeMap<&str, BTreeMap<&str, &ProbeRow>>> = BTreeMap::new();
-    for row in probes {
+    for row in probes.iter().filter(|row| models.contains(&row.model)) {
         by_round.entry(row.round).or_default().entry(&row.question).or_default().insert(&row.model, row);
     }
     let all = by_round.len();
@@ -163,7 +168,7 @@ fn counts(rows: &[ProbeRow]) -> Counts {
 }
 
 fn slices(rounds: &[Vec<Asked<'_>>], models: &[String], length: LengthClass, limit: u64) -> Vec<Slice> {
-    let (figures, _) = measure(&samples(rounds, models, Some(length), limit), 0);
+    let (figures, _) = measure(&samples(rounds, models, Some(length), limit), limit, 0);
     let slice = |figures: super::ModelFigures| Slice {
         name: length.as_str().to_owned(),
         model: figures.model,
@@ -190,7 +195,7 @@ struct Paired<'a> {
 impl Paired<'_> {
     /// Two metrics of every pair: exploratory within one length class.
     fn effects(self) -> impl Iterator<Item = Effect> {
-        let (_, effects) = measure(&samples(self.rounds, self.models, self.length, self.limit), self.draws);
+        let (_, effects) = measure(&samples(self.rounds, self.models, self.length, self.limit), self.limit, self.draws);
         let wanted = effects.into_iter().filter(|effect| matches!(effect.metric, Metric::FirstText | Metric::Cost));
         wanted.filter(|effect| effect.figure.n > 0).map(move |effect| self.of(effect))
     }
@@ -198,9 +203,11 @@ impl Paired<'_> {
     /// In the place of a ratio of medians: the Hodges–Lehmann estimate of the ratio between the two answers to one
     /// question. Within a round over its questions, then over the rounds; with the sign-flip test over the rounds.
     fn of(self, mut effect: Effect) -> Effect {
-        let Some((blocks, n)) = self.blocks(&effect) else { return effect };
-        effect.p_value = sign_flip_test(&blocks, self.draws, SEED).map(|test| test.p);
-        if effect.metric != Metric::Cost {
+        if effect.metric == Metric::Checks {
+            self.widen_by_question(&mut effect);
+        }
+        if let Some((blocks, n)) = self.blocks(&effect) {
+            effect.p_value = sign_flip_test(&blocks, self.draws, SEED).map(|test| test.p);
             let singles: Vec<[f64; 1]> = blocks.iter().map(|block| [*block]).collect();
             let resampling =
                 Resampling { clusters: singles.len(), draws: self.draws, seed: SEED, level: Level::NINETY_FIVE };
@@ -211,25 +218,48 @@ impl Paired<'_> {
         effect
     }
 
+    /// The same questions come back in every round, and a model that fails one fails it again: the interval of checks is the
+    /// wider of that over rounds and that over questions (Miller, "Adding Error Bars to Evals", 2024, on clustered questions).
+    fn widen_by_question(self, effect: &mut Effect) {
+        let place = |name: &str| self.models.iter().position(|model| model == name);
+        let (Some(first), Some(second)) = (place(&effect.first), place(&effect.second)) else { return };
+        let mut questions: BTreeMap<&str, [f64; 4]> = BTreeMap::new();
+        for asked in self.rounds.iter().flatten() {
+            let sums = questions.entry(&asked[first].question).or_default();
+            for (at, row) in [(0, asked[first]), (2, asked[second])] {
+                if let Some(passed) = row.passed {
+                    sums[at] += f64::from(u8::from(passed));
+                    sums[at + 1] += 1.0;
+                }
+            }
+        }
+        let column = |at: usize| -> Vec<f64> { questions.values().map(|sums| sums[at]).collect() };
+        let (passed, checked) = ((column(0), column(2)), (column(1), column(3)));
+        let first = Sums { numerators: &passed.0, denominators: &checked.0 };
+        let second = Sums { numerators: &passed.1, denominators: &checked.1 };
+        if let Some(estimate) = ratio_difference(first, second, Level::NINETY_FIVE) {
+            effect.figure.low = effect.figure.low.map(|low| low.min(estimate.low));
+            effect.figure.high = effect.figure.high.map(|high| high.max(estimate.high));
+        }
+    }
+
     /// The logarithm of the ratio in each round, and the questions behind them; `None` for what is no ratio of values.
     fn blocks(self, effect: &Effect) -> Option<(Vec<f64>, u64)> {
         let of: fn(&ProbeRow) -> Option<f64> = match effect.metric {
             Metric::FirstText => |row| time(row, |row| row.first_text_micros).map(real),
             Metric::Duration => |row| time(row, |row| row.duration_micros).map(real),
-            Metric::Cost => |row| row.cost_euro_nanos.filter(|cost| *cost > 0).map(euros),
             _ => return None,
         };
         let place = |name: &str| self.models.iter().position(|model| model == name);
         let (first, second) = (place(&effect.first)?, place(&effect.second)?);
-        let is_time = effect.metric != Metric::Cost;
-        // What never came is as long as the limit, on both sides; a cost that is not known says nothing.
+        // What never came is as long as the limit, on both sides.
         let longest = real(self.limit) * MICROS_PER_SECOND;
-        let value = |row: &ProbeRow| if is_time { Some(of(row).unwrap_or(longest).min(longest)) } else { of(row) };
+        let value = |row: &ProbeRow| of(row).unwrap_or(longest).min(longest);
         let is_wanted = |asked: &&Asked<'_>| self.length.is_none_or(|length| asked[first].length == length);
         let mut n = 0;
         let logs = |round: &Vec<Asked<'_>>| -> Vec<f64> {
             let ratio = |asked: &Asked<'_>| {
-                let (first, second) = (value(asked[first])?, value(asked[second])?);
+                let (first, second) = (value(asked[first]), value(asked[second]));
                 (first > 0.0 && second > 0.0).then(|| libm::log(first / second))
             };
             round.iter().filter(is_wanted).filter_map(ratio).collect()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::energy::middle;
-use super::{Comparison, CriterionRow, DataFacts, FormulaRow, ScorecardSection, Sensitivity};
+use super::{Comparison, CriterionRow, DataFacts, FormulaRow, ModelFigures, ScorecardSection, Sensitivity};
 use crate::report::evidence::{Evidence, ModelFacts};
 use crate::report::scorecard::{Criterion, Offer, PriceFormula, Rule, Scorecard, score};
 
@@ -16,10 +16,14 @@ const NOTHING_KEPT: f64 = 0.1;
 
 /// The scorecard of what was measured; the other sections of `comparison` are there already.
 pub(super) fn section(evidence: &Evidence, comparison: &Comparison) -> ScorecardSection {
+    // One source for all: the basket's price of one and the residents' questions of another are no offers to the same call.
+    let all_probed =
+        evidence.compared.iter().all(|model| comparison.probes.models.iter().any(|row| row.model == *model));
+    let measured = if all_probed { &comparison.probes.models } else { &comparison.conversations.models };
     let offered: Vec<(&String, Offer)> = evidence
         .compared
         .iter()
-        .map(|model| (model, offer(evidence, comparison, model)))
+        .map(|model| (model, offer(evidence, comparison, measured, model)))
         .filter(|(_, offer)| offer.price_nanos.is_some())
         .collect();
     let data_facts = evidence.compared.iter().filter_map(|model| facts(evidence, model)).map(data).collect();
@@ -33,7 +37,7 @@ pub(super) fn section(evidence: &Evidence, comparison: &Comparison) -> Scorecard
     let Ok(card) = score(&criteria, &offers) else {
         return ScorecardSection { data_facts, ..refused("no_price") };
     };
-    let mut section = shown(&card, &criteria);
+    let mut section = shown(&card, &criteria, if all_probed { "probes" } else { "conversations" });
     section.prices_euro_nanos = offers.iter().filter_map(|offer| offer.price_nanos).collect();
     section.offers = offers.into_iter().map(|offer| offer.label).collect();
     section.data_facts = data_facts;
@@ -60,11 +64,10 @@ fn facts<'a>(evidence: &'a Evidence, model: &str) -> Option<&'a ModelFacts> {
 }
 
 /// A model as an offer: the basket's price and times, where it was probed; what conversations and duels say of it.
-fn offer(evidence: &Evidence, comparison: &Comparison, model: &str) -> Offer {
-    let named = |figures: &&super::ModelFigures| figures.model == model;
+fn offer(evidence: &Evidence, comparison: &Comparison, measured: &[ModelFigures], model: &str) -> Offer {
+    let named = |figures: &&ModelFigures| figures.model == model;
     let probed = comparison.probes.models.iter().find(named);
-    let talked = comparison.conversations.models.iter().find(named);
-    let measured = probed.or(talked);
+    let measured = measured.iter().find(named);
     let mut values = BTreeMap::new();
     let mut set = |key: &str, value: Option<f64>| {
         if let Some(value) = value {
@@ -75,7 +78,7 @@ fn offer(evidence: &Evidence, comparison: &Comparison, model: &str) -> Offer {
     set("quality", probed.and_then(|figures| figures.checks?.value));
     set("ease_of_use", preferred(comparison, model));
     set("data_protection", facts(evidence, model).and_then(protection));
-    set("environment", middle(&comparison.energy, model));
+    set("environment", middle(evidence, model));
     let price = measured.and_then(|figures| figures.cost_per_answer.value).map(whole);
     Offer { label: model.to_owned(), price_nanos: price, values }
 }
@@ -119,22 +122,24 @@ fn data(facts: &ModelFacts) -> DataFacts {
     }
 }
 
-fn source(key: &str, is_scored: bool) -> &'static str {
+/// Where the marks come from, if not from what all offers were measured by.
+fn source(key: &str, is_scored: bool) -> Option<&'static str> {
     match key {
-        _ if !is_scored => "not_scored",
-        "ease_of_use" => "duels",
-        "data_protection" => "catalogue",
-        "environment" => "energy",
-        _ => "probes",
+        _ if !is_scored => Some("not_scored"),
+        "ease_of_use" => Some("duels"),
+        "data_protection" => Some("catalogue"),
+        "environment" => Some("energy"),
+        "quality" => Some("probes"),
+        _ => None,
     }
 }
 
-fn shown(card: &Scorecard, criteria: &[Criterion]) -> ScorecardSection {
+fn shown(card: &Scorecard, criteria: &[Criterion], measured: &str) -> ScorecardSection {
     let first = card.formulas.first();
     let rows = card.criteria.iter().enumerate().map(|(at, row)| CriterionRow {
         criterion: row.criterion.key.clone(),
         weight: whole_percent(row.criterion.weight_percent),
-        source: source(&row.criterion.key, row.scored).to_owned(),
+        source: source(&row.criterion.key, row.scored).unwrap_or(measured).to_owned(),
         marks: first
             .iter()
             .flat_map(|found| &found.offers)

@@ -2,15 +2,18 @@
 
 mod town;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
 use super::*;
 use crate::ledger::samples::full;
-use crate::ledger::{Assignment, Entry, LengthClass, Outcome, Record, ReportData, Rollup, RollupKey, Vote};
+use crate::ledger::{Assignment, Entry, LengthClass, Outcome, Record, ReportData, Rollup, RollupKey, Stratum, Vote};
 use crate::report::evidence::Evidence;
+use crate::report::statistics::{Level, Observation, StandardisedSample, quantile, wilson};
 use town::{ALIKE, MISTRAL, OPENAI, Town, Truth, declared, duel};
 
 /// Two dollars a euro make sums easy.
@@ -224,6 +227,60 @@ fn simpsons_trap_is_seen_through() {
 }
 
 #[test]
+fn published_sums_give_the_standardised_figures_of_the_single_questions() {
+    let other = Truth { long: 0.5, micros: ALIKE.micros * 1.4, ..ALIKE };
+    let town = Town { residents: 400, questions_each: 12, ..Town::new(ALIKE, other, 101) };
+    let comparison = Comparison::with(&town.evidence(), FEW);
+    let all = town.questions();
+    let strata: Vec<Stratum> = all.iter().map(Stratum::of).collect::<BTreeSet<_>>().into_iter().collect();
+    let place = |entry: &Entry| strata.iter().position(|stratum| *stratum == Stratum::of(entry)).unwrap();
+    let mut shares = vec![0.0; strata.len()];
+    all.iter().for_each(|entry| shares[place(entry)] += 1.0);
+    for figures in &comparison.conversations.models {
+        let is_its = |entry: &&Entry| format!("{}/{}", entry.provider, entry.priced_model()) == figures.model;
+        let observed =
+            |entry: &Entry| Observation { cluster: 0, stratum: place(entry), value: entry.first_text_micros, count: 1 };
+        let sample = StandardisedSample::new(&shares, all.iter().filter(is_its).map(observed).collect()).unwrap();
+        for (found, q) in [(figures.first_text, 0.5), (figures.first_text_p95, 0.95)] {
+            let expected = sample.drawn(&[1]).quantile(q).unwrap() / 1_000.0;
+            let found = found.value.unwrap();
+            assert!((found - expected).abs() <= expected * 0.01, "{} p{q}: {found} {expected}", figures.model);
+        }
+    }
+}
+
+#[test]
+fn a_difference_of_shares_has_the_published_interval() {
+    // Newcombe 1998, table II, method 10: 56 of 70 against 48 of 80.
+    let share = |successes: f64, n: f64| {
+        let interval = wilson(successes, n, Level::NINETY_FIVE).unwrap();
+        Figure { value: Some(successes / n), low: Some(interval.low), high: Some(interval.high), n: n as u64 }
+    };
+    let rounded = |x: f64| (x * 10_000.0).round() / 10_000.0;
+    let of = |one: (f64, f64), other: (f64, f64)| {
+        let (_, low, high) = measure::newcombe(&share(one.0, one.1), &share(other.0, other.1)).unwrap();
+        (rounded(low.unwrap()), rounded(high.unwrap()))
+    };
+    assert_eq!(of((56.0, 70.0), (48.0, 80.0)), (0.0524, 0.3339));
+    assert_eq!(of((9.0, 10.0), (3.0, 10.0)), (0.1705, 0.8090));
+    assert_eq!(of((10.0, 10.0), (0.0, 10.0)), (0.6075, 1.0));
+}
+
+proptest! {
+    #[test]
+    fn a_weighted_quantile_is_that_of_the_library(
+        cells in proptest::collection::btree_map(1u64..5_000_000, 1u64..40, 1..30), beyond in 0u64..20, q in 1u32..100
+    ) {
+        let q = f64::from(q) / 100.0;
+        let cells: Vec<(u64, u64)> = cells.into_iter().collect();
+        let signed: Vec<(u64, i64)> = cells.iter().map(|(value, weight)| (*value, *weight as i64)).collect();
+        let times = measure::Times::new(&[(signed, beyond as i64)], 60);
+        let expected = quantile(&cells, beyond, q).map(|micros| micros as f64 / 1_000.0);
+        prop_assert_eq!(times.quantiles(&[1], [q, q])[0], expected);
+    }
+}
+
+#[test]
 fn without_overlap_there_is_no_comparison() {
     let mut data = Town::new(ALIKE, ALIKE, 1).data();
     // One vendor got all the long questions, the other all the short ones.
@@ -243,13 +300,14 @@ fn nothing_is_claimed_of_a_period_that_was_not_declared_before_it_began_or_is_no
         (comparison.claims, claim(&comparison.probes.claims, Metric::FirstText).verdict)
     };
     assert_eq!(verdict(&evidence), (true, Verdict::SecondBetter));
-    let late = Some((evidence.from.clone(), evidence.to.clone(), Some("2026-12-02".to_owned())));
+    let late = Some((evidence.from.clone(), evidence.to.clone(), Some(evidence.from.clone())));
     let other = Some(("2026-12-01".to_owned(), "2026-12-31".to_owned(), Some("2026-11-20".to_owned())));
     for changed in [
         Evidence { declared: None, ..evidence.clone() },
         Evidence { declared: late, ..evidence.clone() },
         Evidence { declared: other, ..evidence.clone() },
         Evidence { over: false, ..evidence.clone() },
+        Evidence { disturbed: true, ..evidence.clone() },
     ] {
         assert_eq!(verdict(&changed), (false, Verdict::Exploratory));
     }
@@ -286,9 +344,17 @@ fn what_is_published_names_nobody_and_shows_no_small_cell() {
         assert!(!file.contains(word), "{word}");
     }
     assert!(evidence.conversations.cells.iter().any(|cell| cell.sums.is_none()), "some cells are small here");
-    let comparison = Comparison::with(&evidence, FEW);
-    for slice in &comparison.conversations.slices {
-        assert_eq!(slice.suppressed, slice.questions.is_none());
+    // What is shown, counted again from the questions themselves.
+    let asked = town.questions();
+    let people = |model: &str, stratum: Stratum| {
+        let of_cell = |entry: &&Entry| {
+            format!("{}/{}", entry.provider, entry.priced_model()) == model && Stratum::of(entry) == stratum
+        };
+        asked.iter().filter(of_cell).map(|entry| entry.resident.as_str()).collect::<BTreeSet<_>>().len()
+    };
+    for cell in &evidence.conversations.cells {
+        let people = people(&cell.model, cell.stratum);
+        assert!(cell.sums.is_none() || people == 0 || people >= 11, "{people} in {cell:?}");
     }
     town.residents = 9;
     let comparison = Comparison::with(&declared(town.data()), FEW);
@@ -299,7 +365,71 @@ fn what_is_published_names_nobody_and_shows_no_small_cell() {
 }
 
 #[test]
-fn a_fallback_is_charged_to_the_vendor_that_failed_and_a_failure_lasts_longer_than_the_limit() {
+fn answers_of_few_people_are_in_no_published_sum_not_even_as_what_is_left() {
+    let mut town = Town::new(ALIKE, ALIKE, 61);
+    (town.residents, town.questions_each) = (40, 4);
+    let mut data = town.data();
+    let drawn = declared(town.data());
+    // Six people name the model themselves, and two are answered by it in the place of the other.
+    let mut add = |resident: u32, assignment, probability_ppm| {
+        let entry =
+            Entry { resident: format!("few-{resident}"), assignment, probability_ppm, ..town.questions()[0].clone() };
+        let record = Record::Attempt(Arc::new(entry));
+        let key = RollupKey::of(&record).unwrap().of_all_days();
+        match data.rollups.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, rollup)) => rollup.add(&record),
+            None => {
+                let mut rollup = Rollup::default();
+                rollup.add(&record);
+                data.rollups.push((key, rollup));
+            }
+        }
+    };
+    (0..6).for_each(|resident| add(resident, Assignment::Chosen, None));
+    (6..8).for_each(|resident| add(resident, Assignment::Fallback, Some(1_000_000)));
+    let evidence = declared(data);
+    let sums = |evidence: &Evidence| -> Vec<_> { evidence.usage.iter().map(|cell| cell.sums).collect() };
+    assert_eq!(sums(&evidence), sums(&drawn), "nothing of the few is in any sum");
+    assert!(evidence.usage.iter().any(|cell| cell.incomplete) && drawn.usage.iter().all(|cell| !cell.incomplete));
+    assert!(evidence.chosen.iter().all(|(_, questions)| questions.is_none()));
+    let comparison = Comparison::with(&evidence, FEW);
+    assert!(comparison.euros.is_incomplete && comparison.euros.questions == 160);
+}
+
+#[test]
+fn a_model_that_always_fails_the_same_question_is_not_called_worse_for_coming_back_to_it() {
+    let mut data = Town { rounds: 60, ..Town::new(ALIKE, ALIKE, 71) }.data();
+    for probe in &mut data.probes {
+        probe.outcome = Outcome::Completed;
+        probe.passed = Some(!(probe.question == "q3" && probe.provider == "openai"));
+    }
+    let found = Comparison::with(&declared(data), FEW).probes.claims;
+    let checks = claim(&found, Metric::Checks);
+    assert!((checks.effect.value.unwrap() - 0.05).abs() < 1e-9, "one question of twenty");
+    assert_eq!(checks.verdict, Verdict::NoDifferenceShown, "{:?}", checks.effect);
+}
+
+#[test]
+fn two_vendors_that_never_failed_yet_are_not_called_equal() {
+    let perfect = Truth { fails: 0.0, ..ALIKE };
+    let found = Comparison::with(&Town { residents: 200, ..Town::new(perfect, perfect, 81) }.evidence(), FEW);
+    let answered = claim(&found.conversations.claims, Metric::Answered);
+    assert_eq!(answered.effect.value, Some(0.0));
+    assert_eq!(answered.verdict, Verdict::NoDifferenceShown, "{:?}", answered.effect);
+}
+
+#[test]
+fn whichever_side_never_came_is_the_slower_one() {
+    let never = Truth { fails: 0.7, ..ALIKE };
+    for (openai, mistral, expected) in [(never, ALIKE, Verdict::FirstBetter), (ALIKE, never, Verdict::SecondBetter)] {
+        let found = Comparison::with(&Town::new(openai, mistral, 91).evidence(), FEW);
+        let waiting = claim(&found.conversations.claims, Metric::FirstText);
+        assert_eq!(waiting.verdict, expected, "{:?}", waiting.effect);
+    }
+}
+
+#[test]
+fn a_failure_lasts_longer_than_the_limit() {
     let failing = Truth { fails: 0.6, ..ALIKE };
     let comparison = Comparison::with(&Town::new(ALIKE, failing, 9).evidence(), FEW);
     let figures = comparison.conversations.models.iter().find(|figures| figures.model == MISTRAL).unwrap();

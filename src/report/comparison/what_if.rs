@@ -42,7 +42,10 @@ fn row(evidence: &Evidence, model: &str, sums: &UsageSums, all: &[(&String, Usag
     let with_output = |output: u64| {
         let facts = evidence.models.iter().find(|known| known.model == model)?;
         let [uncached, cached, written, _] = tokens(sums);
-        per(cost_at(evidence, facts, [uncached, cached, written, output], 0)?, 1, sums.answers)
+        // At the host that is called first, as what was paid is.
+        let in_eu = facts.hosts.first().is_some_and(|(_, region)| region == "eu");
+        let uplift = facts.eu_uplift_percent.filter(|_| in_eu).unwrap_or(0);
+        per(cost_at(evidence, facts, [uncached, cached, written, output], uplift)?, 1, sums.costed)
     };
     let [_, _, _, output] = tokens(sums);
     Some(WhatIf {

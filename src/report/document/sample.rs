@@ -64,6 +64,7 @@ pub(crate) fn long_names() -> Comparison {
 fn with_models(models: &[(String, String); 3]) -> Comparison {
     let ids = [models[0].0.as_str(), models[1].0.as_str(), models[2].0.as_str()];
     Comparison {
+        disturbed: false,
         from: "2026-10-01".into(),
         to: "2026-10-28".into(),
         made_at: "2026-11-02T06:00:00Z".into(),
@@ -298,6 +299,7 @@ fn what_if(model: &str, other: &str, nanos: i64) -> WhatIf {
 
 fn euros([a, b, c]: [&str; 3]) -> EuroSection {
     EuroSection {
+        is_incomplete: false,
         rows: vec![cost_row(a, 372_000, 4_115), cost_row(b, 505_000, 4_120), cost_row(c, 3_620_000, 4_110)],
         residents_euro_nanos: 18_489_600_000,
         probes_euro_nanos: 40_287_000_000,

@@ -34,17 +34,22 @@ fn what_is_shown(view: &View<'_>) -> String {
     sentences::what_is_shown(view.lang, &price, &waiting, &reliability)
 }
 
-/// What the claims on the first of these metrics say, over all questions: of probes, and else of conversations.
+/// What the claims on the first of these metrics say, over all questions: those named in advance, and else of probes before
+/// those of conversations.
 fn about(view: &View<'_>, metrics: &[Metric]) -> String {
     let comparison = view.comparison;
     let sections = [&comparison.probes.claims, &comparison.conversations.claims];
-    let claims = sections.into_iter().find_map(|claims| {
-        metrics.iter().find_map(|metric| {
-            let of_all = |claim: &&Claim| claim.metric == *metric && claim.length.is_none();
-            let claims: Vec<&Claim> = claims.iter().filter(of_all).collect();
-            (!claims.is_empty()).then_some(claims)
+    let found = |primary: bool| {
+        sections.into_iter().find_map(|claims| {
+            metrics.iter().find_map(|metric| {
+                let wanted =
+                    |claim: &&Claim| claim.metric == *metric && claim.length.is_none() && (claim.primary || !primary);
+                let claims: Vec<&Claim> = claims.iter().filter(wanted).collect();
+                (!claims.is_empty()).then_some(claims)
+            })
         })
-    });
+    };
+    let claims = found(true).or_else(|| found(false));
     claims.map_or_else(|| NOT_KNOWN.to_owned(), |claims| in_words(view, &claims))
 }
 
@@ -85,6 +90,9 @@ fn forecast_and_winner(view: &View<'_>) -> String {
     }
     let winner = if winners.is_empty() {
         sentences::no_winner(lang).to_owned()
+    } else if !view.comparison.claims {
+        // A winner is a claim too.
+        sentences::no_award(lang).to_owned()
     } else {
         let steady = scorecard.sensitivity.iter().all(|row| {
             row.winners.iter().all(|(_, _, winner)| row.winners.first().is_some_and(|(_, _, first)| first == winner))

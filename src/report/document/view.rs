@@ -53,6 +53,9 @@ impl View<'_> {
             let declared = declared.as_ref().map(|(from, to, on)| (from.as_str(), to.as_str(), on.as_deref()));
             warnings.push(sentences::exploratory(self.lang, declared));
         }
+        if comparison.disturbed {
+            warnings.push(sentences::disturbed(self.lang).to_owned());
+        }
         warnings
     }
 

@@ -18,6 +18,10 @@ use crate::ledger::{GROUPS, Group, People, Spread, Stratum};
 const FEWEST_IN_STRATUM: u64 = 20;
 /// Share of the questions that a stratum may hold and still be left out.
 const MOST_LEFT_OUT: f64 = 0.05;
+/// Share of them that all strata left out may hold.
+const MOST_LEFT_OUT_IN_ALL: f64 = 0.2;
+/// Blocks of time that a model needs in a stratum.
+const FEWEST_BLOCKS: usize = 8;
 /// Weights of a model add up to this, as near as rounding allows.
 pub const WHOLE: i64 = 1_000_000_000;
 /// Numbers of groups that residents are counted in, most first; each divides [`GROUPS`].
@@ -130,7 +134,7 @@ impl Gathered {
         }
     }
 
-    /// What may be published of them. Blocks of time are no people: their groups hold hours, not residents.
+    /// What may be published of them. The groups of blocks of time hold the people who asked in them.
     pub(super) fn finish(self, kind: Kind) -> Drawn {
         let strata: BTreeSet<Stratum> = self.models.values().flat_map(|strata| strata.keys().copied()).collect();
         let everybody = people_of(self.models.values().flat_map(BTreeMap::values));
@@ -146,8 +150,8 @@ impl Gathered {
                 compared.push((model, strata));
             }
         }
-        let (weights, share_left_out) = overlap(&mut compared, &strata, &mut left_out);
-        let folds = if kind == Kind::Block { Some(GROUPS) } else { folds(&compared, &weights) };
+        let (weights, share_left_out) = overlap(&mut compared, &strata, kind, &mut left_out);
+        let folds = folds(&compared, &weights);
         let models = compared.iter().map(|(model, strata)| standardised(model, strata, &weights, folds.unwrap_or(1)));
         Drawn {
             cells,
@@ -203,16 +207,25 @@ fn count(strata: &Strata) -> u64 {
     strata.values().map(count_in).sum()
 }
 
-/// Weights of the strata that all `compared` models have enough of. Models without overlap leave, the smallest first.
+/// Whether a model has too little in a stratum: too few questions, too few people to be shown, or, where vendors were drawn
+/// for blocks of time, too few blocks to know how much blocks differ.
+fn is_lacking(strata: &Strata, stratum: Stratum, kind: Kind) -> bool {
+    let Some(groups) = strata.get(&stratum) else { return true };
+    let blocks = groups.values().filter(|group| group.questions > 0).count();
+    count_in(groups) < FEWEST_IN_STRATUM
+        || people_of([groups]).at_least() < FEWEST_PEOPLE
+        || kind == Kind::Block && blocks < FEWEST_BLOCKS
+}
+
+/// Weights of the strata that all `compared` models have enough of. Models without overlap leave, the one first that lacks
+/// the largest share of the questions.
 fn overlap(
     compared: &mut Vec<(&String, &Strata)>,
     strata: &BTreeSet<Stratum>,
+    kind: Kind,
     left_out: &mut BTreeMap<String, String>,
 ) -> (BTreeMap<Stratum, f64>, f64) {
     loop {
-        let of = |stratum: &Stratum| -> Vec<u64> {
-            compared.iter().map(|(_, of)| of.get(stratum).map_or(0, count_in)).collect()
-        };
         let total: u64 = compared.iter().map(|(_, of)| count(of)).sum();
         if compared.len() < 2 || total == 0 {
             for (model, _) in compared.drain(..) {
@@ -220,17 +233,27 @@ fn overlap(
             }
             return (BTreeMap::new(), 0.0);
         }
-        let share = |stratum: &Stratum| float(of(stratum).iter().sum()) / float(total);
-        let lacking = |stratum: &&Stratum| of(stratum).iter().any(|n| *n < FEWEST_IN_STRATUM);
-        if strata.iter().filter(lacking).any(|stratum| share(stratum) > MOST_LEFT_OUT) {
-            let smallest = compared.iter().enumerate().min_by_key(|(_, (_, of))| count(of)).map(|(index, _)| index);
-            if let Some(index) = smallest {
+        let share = |stratum: &Stratum| {
+            let asked = compared.iter().map(|(_, of)| of.get(stratum).map_or(0, count_in));
+            float(asked.sum()) / float(total)
+        };
+        let lacking = |of: &Strata| -> Vec<f64> {
+            strata.iter().filter(|stratum| is_lacking(of, **stratum, kind)).map(&share).collect()
+        };
+        let any_lacks = |stratum: &&Stratum| compared.iter().any(|(_, of)| is_lacking(of, **stratum, kind));
+        let kept: Vec<&Stratum> = strata.iter().filter(|stratum| !any_lacks(stratum)).collect();
+        let whole: f64 = kept.iter().map(|stratum| share(stratum)).sum();
+        let is_large = strata.iter().filter(any_lacks).any(|stratum| share(stratum) > MOST_LEFT_OUT);
+        if is_large || 1.0 - whole > MOST_LEFT_OUT_IN_ALL {
+            let missing = |of: &Strata| lacking(of).into_iter().sum::<f64>();
+            let worst = compared.iter().enumerate().max_by(|(_, (_, one)), (_, (_, other))| {
+                missing(one).total_cmp(&missing(other)).then(count(other).cmp(&count(one)))
+            });
+            if let Some(index) = worst.map(|(index, _)| index) {
                 left_out.insert(compared.remove(index).0.clone(), "no_overlap".to_owned());
             }
             continue;
         }
-        let kept: Vec<&Stratum> = strata.iter().filter(|stratum| !lacking(stratum)).collect();
-        let whole: f64 = kept.iter().map(|stratum| share(stratum)).sum();
         let weights = kept.into_iter().map(|stratum| (*stratum, share(stratum) / whole)).collect();
         return (weights, 1.0 - whole);
     }

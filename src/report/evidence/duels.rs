@@ -106,8 +106,10 @@ fn cell((first, second): &Pair, duels: &[&Duel]) -> DuelCell {
             cell.by_length[usize::from(!longer_won)] += 1;
         }
     }
-    let alike: Vec<&Duel> = duels.iter().copied().filter(|duel| is_alike(duel)).collect();
-    let enough = people_of(alike.iter().copied()).at_least() >= FEWEST_PEOPLE;
+    let (alike, others): (Vec<&Duel>, Vec<&Duel>) = duels.iter().copied().partition(|duel| is_alike(duel));
+    let is_shown = |duels: &[&Duel]| people_of(duels.iter().copied()).at_least() >= FEWEST_PEOPLE;
+    // The others would be what is left of all.
+    let enough = is_shown(&alike) && (others.is_empty() || is_shown(&others));
     cell.like_length = enough.then(|| sums(alike));
     cell
 }

@@ -9,8 +9,10 @@ use providers::exchange::ExchangeRates;
 use providers::money::Currency;
 
 use super::drawn::Gathered;
-use super::suppress::hidden;
-use super::{Buyer, Evidence, FEWEST_PEOPLE, FORMAT, Kind, ModelFacts, ProbeRow, UsageCell, UsageSums, days, duels};
+use super::{
+    Audience, Buyer, Duels, Evidence, FEWEST_PEOPLE, FORMAT, Kind, ModelFacts, ProbeRow, UsageCell, UsageSums, days,
+    duels,
+};
 use crate::ledger::{Change, Ledger, People, ReportData, Rollup, RollupKey, StoreError};
 use crate::report::Period;
 
@@ -58,6 +60,7 @@ impl Evidence {
         let simulated = ledger.is_simulated()?.unwrap_or(false);
         let mut evidence = Self::of(data, period, facts);
         evidence.simulated = simulated;
+        evidence.spent_euro_nanos = days::to_the_cent(days.iter().map(|day| day.euro_nanos).sum());
         evidence.days = days::published(&days, year, period.to.min(facts.today));
         evidence.declare(&changes, period, facts);
         Ok(evidence)
@@ -99,7 +102,8 @@ impl Evidence {
             compared: facts.compared.iter().filter_map(|id| priced_id(facts, id)).collect(),
             models: models(facts),
             rates: rates(facts),
-            usage: usage.finish(facts, duels.people >= FEWEST_PEOPLE),
+            chosen: usage.chosen(),
+            usage: usage.finish(facts, &duels),
             residents: residents.collect(),
             conversations: conversations.finish(Kind::Conversation),
             blocks: blocks.finish(Kind::Block),
@@ -114,35 +118,62 @@ impl Evidence {
     }
 
     fn declare(&mut self, changes: &[(u64, Change)], period: &Period, facts: &Facts<'_>) {
-        let day = |change: &Change| {
-            Timestamp::from_microsecond(change.at)
-                .map_or(Date::MIN, |at| at.to_zoned_datetime(jiff::tz::TimeZone::UTC).date())
-        };
+        let changes: Vec<(Date, &Change)> = changes.iter().map(|(_, change)| (day_of(change), change)).collect();
         if let Some((from, to)) = facts.evaluation {
-            let said = format!("{from} to {to}");
-            let declares = |change: &&Change| {
-                let mut differences = change.differences.iter();
-                differences.any(|d| d.subject == facts.evaluation_subject && d.after.as_ref() == Some(&said))
-            };
-            let first = changes.iter().map(|(_, change)| change).find(declares);
-            self.declared = Some((from.to_string(), to.to_string(), first.map(|change| day(change).to_string())));
+            let declared = declared_on(&changes, facts, (from, to)).map(|day| day.to_string());
+            self.declared = Some((from.to_string(), to.to_string(), declared));
         }
-        let within = changes.iter().map(|(_, change)| change);
-        for change in within.filter(|change| (period.from..=period.to).contains(&day(change))) {
+        let within = changes.iter().filter(|(day, _)| (period.from..=period.to).contains(day));
+        for (day, change) in within {
             for difference in &change.differences {
                 // At a first start everything is new, and nothing changed.
                 let is_new = difference.before.is_none() && change.actor == FOUND_AT_START;
-                if !is_new && TOUCHING.iter().any(|subject| difference.subject.starts_with(subject)) {
-                    let none = String::new();
-                    let (before, after) =
-                        (difference.before.as_ref().unwrap_or(&none), difference.after.as_ref().unwrap_or(&none));
-                    self.changes.push((day(change).to_string(), format!("{}: {before} → {after}", difference.subject)));
+                let touches =
+                    |subjects: &[&str]| subjects.iter().any(|subject| difference.subject.starts_with(subject));
+                if is_new || !touches(&TOUCHING) {
+                    continue;
                 }
+                self.disturbed |= touches(&DISTURBING);
+                let none = String::new();
+                let before = difference.before.as_ref().unwrap_or(&none);
+                let after = difference.after.as_ref().unwrap_or(&none);
+                self.changes.push((day.to_string(), format!("{}: {before} → {after}", difference.subject)));
             }
         }
+        self.changes_left_out = u64::try_from(self.changes.len().saturating_sub(MOST_CHANGES)).unwrap_or(0);
         self.changes.truncate(MOST_CHANGES);
     }
 }
+
+/// The day on which the period was declared that is in force; `None` when it was another one at its beginning, or was changed
+/// before its end: then it could have been chosen with a look at the figures.
+fn declared_on(changes: &[(Date, &Change)], facts: &Facts<'_>, (from, to): (Date, Date)) -> Option<Date> {
+    let said = format!("{from} to {to}");
+    let about = changes.iter().filter_map(|(day, change)| {
+        let last = change.differences.iter().rfind(|difference| difference.subject == facts.evaluation_subject)?;
+        Some((*day, last.after.as_ref() == Some(&said)))
+    });
+    let mut declared = None;
+    for (day, is_this) in about {
+        match (declared, is_this) {
+            (None, true) => declared = Some(day),
+            (Some(_), false) if day <= to => declared = None,
+            _ => {}
+        }
+    }
+    declared
+}
+
+/// The day of a change. Two hours early at most, so that what was declared on a first evening is not of the day before.
+fn day_of(change: &Change) -> Date {
+    let at = Timestamp::from_microsecond(change.at.saturating_add(SUMMER_TIME_MICROS));
+    at.map_or(Date::MIN, |at| at.to_zoned_datetime(jiff::tz::TimeZone::UTC).date())
+}
+
+/// Local time is ahead of UTC by two hours at most where towns of this program are.
+const SUMMER_TIME_MICROS: i64 = 2 * 3_600 * 1_000_000;
+/// Subjects of changes after which draws are of another experiment.
+const DISTURBING: [&str; 3] = ["route ", "epoch of draws", "models compared"];
 
 /// Who records the terms that are found at a start.
 const FOUND_AT_START: &str = "serve";
@@ -230,34 +261,55 @@ impl Usage {
         });
     }
 
-    /// Rows are models with their hosts and operations, columns the ways in which residents ask.
-    ///
-    /// Duels are charged to one account: they may be shown when enough people judged some.
-    fn finish(self, facts: &Facts<'_>, duels_shown: bool) -> Vec<UsageCell> {
-        let rows: Vec<_> = {
-            let mut rows: Vec<_> = self.cells.keys().map(|(m, h, o, _)| (m.clone(), h.clone(), o.clone())).collect();
-            rows.dedup();
-            rows
-        };
-        let kinds = [Kind::Chosen, Kind::Conversation, Kind::Block];
-        let people = |row: &(String, String, String), kind| {
-            let key = (row.0.clone(), row.1.clone(), row.2.clone(), kind);
-            self.cells.get(&key).map_or(0, |(_, people)| people.at_least())
-        };
-        let table: Vec<Vec<u32>> =
-            rows.iter().map(|row| kinds.iter().map(|kind| people(row, *kind)).collect()).collect();
-        let hidden = hidden(&table);
-        let is_hidden = |row: usize, kind: Kind| {
-            kinds.iter().position(|known| *known == kind).is_some_and(|column| hidden[row][column])
-        };
-        let mut cells = Vec::new();
-        for ((model, host, operation, evidence), (sums, _)) in self.cells {
-            let row = rows.iter().position(|known| (&known.0, &known.1, &known.2) == (&model, &host, &operation));
-            let hidden = row.is_some_and(|row| is_hidden(row, evidence)) || evidence == Kind::Duel && !duels_shown;
+    /// By model, host and kind of call: residents together, probes, duels. Of residents only those ways of asking are in it
+    /// in which enough people asked: no total is published that holds more, so that nothing is left by subtraction.
+    /// Corrections of a whole day have neither host nor kind of call, and are in the days alone. Duels are charged to one
+    /// account: those of a model may be shown when enough people judged some.
+    fn finish(self, facts: &Facts<'_>, duels: &Duels) -> Vec<UsageCell> {
+        let mut cells: BTreeMap<(String, String, String, Audience), UsageCell> = BTreeMap::new();
+        for ((model, host, operation, kind), (sums, people)) in self.cells {
+            if operation.is_empty() {
+                continue;
+            }
+            let audience = Audience::of(kind);
+            let is_shown = match audience {
+                Audience::Residents => people.at_least() >= FEWEST_PEOPLE,
+                Audience::Probes => true,
+                Audience::Duels => duels.shown.contains_key(&model),
+            };
+            let key = (model.clone(), host.clone(), operation.clone(), audience);
             let region = region(facts, &model, &host);
-            cells.push(UsageCell { model, host, region, operation, evidence, sums: (!hidden).then_some(sums) });
+            let cell = cells.entry(key).or_insert(UsageCell {
+                model,
+                host,
+                region,
+                operation,
+                audience,
+                sums: None,
+                incomplete: false,
+            });
+            if is_shown {
+                cell.sums.get_or_insert_default().merge(&sums);
+            }
+            cell.incomplete |= !is_shown;
         }
-        cells
+        cells.into_values().collect()
+    }
+
+    /// Questions whose resident chose the vendor, by model; `None` where few people did.
+    fn chosen(&self) -> Vec<(String, Option<u64>)> {
+        let mut models: BTreeMap<&str, (u64, People)> = BTreeMap::new();
+        for ((model, _, operation, kind), (sums, people)) in &self.cells {
+            if *kind == Kind::Chosen && operation == Operation::Chat.as_str() {
+                let (questions, all) = models.entry(model).or_default();
+                *questions += sums.questions;
+                all.merge(*people);
+            }
+        }
+        let shown = |(model, (questions, people)): (&str, (u64, People))| {
+            (model.to_owned(), (people.at_least() >= FEWEST_PEOPLE).then_some(questions))
+        };
+        models.into_iter().map(shown).collect()
     }
 }
 

@@ -64,19 +64,26 @@ impl Town {
 
     /// What the ledger would read of four weeks.
     pub(super) fn data(&self) -> ReportData {
-        let mut chance = Pcg64::seed_from_u64(self.seed);
         let mut rollups: BTreeMap<RollupKey, Rollup> = BTreeMap::new();
-        for resident in 0..self.residents {
-            let habit = LogNormal::new(0.0, 0.3).unwrap().sample(&mut chance);
-            for _ in 0..self.questions_each {
-                let entry = self.question(&mut chance, resident, habit);
-                let record = Record::Attempt(Arc::new(entry));
-                rollups.entry(RollupKey::of(&record).unwrap()).or_default().add(&record);
-            }
+        for entry in self.questions() {
+            let record = Record::Attempt(Arc::new(entry));
+            rollups.entry(RollupKey::of(&record).unwrap().of_all_days()).or_default().add(&record);
         }
+        let mut chance = Pcg64::seed_from_u64(self.seed ^ u64::MAX);
         let probes = (0..self.rounds).flat_map(|round| self.round(&mut chance, round)).collect();
         let residents = vec![("2026-12".to_owned(), u64::from(self.residents))];
         ReportData { rollups: rollups.into_iter().collect(), probes, residents, ..ReportData::default() }
+    }
+
+    /// Everything that residents asked.
+    pub(super) fn questions(&self) -> Vec<Entry> {
+        let mut chance = Pcg64::seed_from_u64(self.seed);
+        let mut all = Vec::new();
+        for resident in 0..self.residents {
+            let habit = LogNormal::new(0.0, 0.3).unwrap().sample(&mut chance);
+            all.extend((0..self.questions_each).map(|_| self.question(&mut chance, resident, habit)));
+        }
+        all
     }
 
     fn question(&self, chance: &mut Pcg64, resident: u32, habit: f64) -> Entry {

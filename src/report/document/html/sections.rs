@@ -30,6 +30,7 @@ fn euros_section(view: &View<'_>) -> Markup {
             @if let Some((currency, millionths, on)) = &section.rate {
                 p { (sentences::rate(lang, currency, &rate(view, *millionths), &day(lang, on))) }
             }
+            @if section.is_incomplete { p.note { (prose::incomplete(lang)) } }
             (parts::tables(view, grids.iter().take(4)))
             (figures::repriced(view))
             (parts::tables(view, grids.iter().skip(4).take(1)))

@@ -56,16 +56,26 @@ pub(crate) fn exploratory(lang: Lang, declared: Option<(&str, &str, Option<&str>
              began"
         ),
         (Lang::Fr, Some((from, to, None))) => {
-            format!("on ne sait pas quand la période du {from} au {to} a été déclarée")
+            format!(
+                "la période du {from} au {to} n’a pas été déclarée telle quelle avant son début, ou a changé depuis"
+            )
         }
         (Lang::En, Some((from, to, None))) => {
-            format!("it is not known when the period from {from} to {to} was declared")
+            format!("the period from {from} to {to} was not declared as such before it began, or was changed since")
         }
     };
     match lang {
         Lang::Fr => format!("Document exploratoire\u{a0}: {why}. Les chiffres sont montrés, sans aucune conclusion."),
         Lang::En => format!("Exploratory document: {why}. Figures are shown, and nothing is claimed."),
     }
+}
+
+/// Draws of more than one experiment.
+pub(crate) fn disturbed(lang: Lang) -> &'static str {
+    lang.pick(
+        "Une règle de tirage (route, époque ou modèles comparés) a changé pendant la période\u{a0}: rien n’en est conclu.",
+        "A rule of the draws (a route, the epoch or the models compared) changed in the period: nothing is claimed.",
+    )
 }
 
 /// The period that was declared beforehand.
@@ -141,11 +151,11 @@ pub(crate) fn other_pairs(lang: Lang, verdict: &str, pairs: usize, n: u64) -> St
 pub(crate) fn forecast(lang: Lang, forecast: Option<(&str, &str, &str)>, envelope: &str, spent: &str) -> String {
     match (lang, forecast) {
         (Lang::Fr, Some((value, low, high))) => format!(
-            "À la fin de l’année, la dépense prévue est de {value} (de {low} à {high}) pour une enveloppe de {envelope}"
+            "À la fin de l’année, la dépense prévue est de {value} hors taxes (de {low} à {high}) pour une enveloppe de {envelope}"
         ),
         (Lang::En, Some((value, low, high))) => {
             format!(
-                "At the end of the year, {value} is expected to be spent ({low} to {high}), of an envelope of \
+                "At the end of the year, {value} without VAT is expected to be spent ({low} to {high}), of an envelope of \
                 {envelope}"
             )
         }
@@ -183,6 +193,14 @@ pub(crate) fn winner(lang: Lang, winner: &str, formulas_agree: bool, weights_agr
         Lang::Fr => format!("premier du tableau de notation {formulas}\u{a0}: {winner}, {weights}"),
         Lang::En => format!("first in the scorecard {formulas}: {winner}, {weights}"),
     }
+}
+
+/// A scorecard from which nothing is concluded.
+pub(crate) fn no_award(lang: Lang) -> &'static str {
+    lang.pick(
+        "le tableau de notation est montré plus loin, sans conclusion",
+        "the scorecard is shown further on, without a conclusion",
+    )
 }
 
 /// No scorecard.
@@ -304,8 +322,12 @@ pub(crate) fn raised(lang: Lang, percent: u32) -> String {
 /// Margin below which a difference does not matter.
 pub(crate) fn margin(lang: Lang, margin: &str) -> String {
     match lang {
-        Lang::Fr => format!("Une différence de moins de {margin} est dite trop petite pour compter."),
-        Lang::En => format!("A difference of less than {margin} is called too small to matter."),
+        Lang::Fr => format!(
+            "Une différence de moins de {margin} (un demi-point pour les parts de réponses et de vérifications) est dite trop petite pour compter."
+        ),
+        Lang::En => format!(
+            "A difference of less than {margin} (half a point for shares of answers and of checks) is called too small to matter."
+        ),
     }
 }
 

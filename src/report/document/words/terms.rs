@@ -32,7 +32,7 @@ super::texts! {
     effect: "Écart mesuré", "Measured difference";
     conclusion: "Conclusion", "Conclusion";
     announced: "Annoncée d’avance", "Named in advance";
-    p_value: "Probabilité par hasard", "Probability by chance";
+    p_value: "p (test des signes par série)", "p (sign-flip test over rounds)";
     yes: "oui", "yes";
     no: "non", "no";
     exploratory_metric: "non, à titre indicatif", "no, for information";
