@@ -125,6 +125,14 @@ pub(super) fn while_up(stage: &Stage, resident: Option<&Resident>) {
             at.public,
             resident.key().expose()
         ));
+        if stage.simulated {
+            say(&format!(
+                "  a duel      curl -sN http://{}/v1/duels -H 'Authorization: Bearer {}' -H 'Content-Type: application/json' -d \
+                 '{{\"messages\":[{{\"role\":\"user\",\"content\":\"Quels papiers pour une procuration ?\"}}]}}'",
+                at.public,
+                resident.key().expose()
+            ));
+        }
     }
     report_command(stage);
     say("");

@@ -209,9 +209,10 @@ const PLANS_TOML: &str = r#"
 # Simulated vendors fail on purpose; a line for each failure would hide the table.
 log_level = "error"
 
-# The town's own questions, put to both vendors.
+# The town's own questions, put to both vendors, and residents' blind duels between them.
 [comparison]
 probe_euros_per_month = "25.00"
+duel_euros_per_month = "5.00"
 
 [plans.resident]
 requests_per_minute = 600

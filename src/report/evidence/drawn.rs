@@ -261,7 +261,7 @@ fn overlap(
 
 /// The most groups in each of which each model has enough people.
 fn folds(compared: &[(&String, &Strata)], weights: &BTreeMap<Stratum, f64>) -> Option<u8> {
-    FOLDS.into_iter().find(|folds| {
+    FOLDS.into_iter().filter(|_| !compared.is_empty()).find(|folds| {
         compared.iter().all(|(_, strata)| {
             let mut people = vec![People::default(); usize::from(*folds)];
             for (number, group) in strata.iter().filter(|(key, _)| weights.contains_key(key)).flat_map(|(_, all)| all) {
