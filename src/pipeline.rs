@@ -11,6 +11,7 @@ mod dispatch;
 mod enter;
 mod frames;
 mod route;
+mod said;
 mod settle;
 mod work;
 
@@ -34,6 +35,7 @@ pub use dispatch::Dispatched;
 pub use enter::Entered;
 pub use frames::Frames;
 pub use route::{Call, Leg, Routed};
+pub use said::Said;
 pub use settle::Settled;
 
 use admit::Place;

@@ -4,15 +4,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
-use providers::sse::{Frame, FrameSplitter};
-use serde::Deserialize;
+use providers::sse::FrameSplitter;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::style::style_of;
 use super::{DuelEvent, Place};
 use crate::ledger::{DuelSide, Entry, LengthClass, Outcome};
-use crate::pipeline::{Answered, Delivery, Frames, PipelineError};
+use crate::pipeline::{Answered, Delivery, Frames, PipelineError, Said};
 
 /// A call that its vendor has not begun to answer: a task, which goes on whether or not somebody reads the other answer.
 pub(super) type Asked = JoinHandle<Result<Answered, PipelineError>>;
@@ -89,7 +88,7 @@ impl Side {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Some(bytes)) => {
                     splitter.push(bytes);
-                    let text = visible_text(splitter);
+                    let text = Said::read(splitter).text;
                     self.text.push_str(&text);
                     Poll::Ready(Ok((!text.is_empty()).then_some(DuelEvent::Text(self.place, text))))
                 }
@@ -143,74 +142,4 @@ fn answer_of(entry: &Entry, text: &str) -> Answer {
         qualifiers: Vec::new(),
     };
     Answer { side, length_class: entry.length_class }
-}
-
-/// What is read of a chunk: what a person would see of it. Reasoning, usage, ids and reasons are not even understood.
-#[derive(Deserialize)]
-struct Chunk {
-    #[serde(default)]
-    choices: Vec<Choice>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    #[serde(default)]
-    delta: Delta,
-}
-
-#[derive(Default, Deserialize)]
-struct Delta {
-    #[serde(default)]
-    content: Option<String>,
-    #[serde(default)]
-    refusal: Option<String>,
-}
-
-/// The visible text of the frames that are there whole.
-fn visible_text(splitter: &mut FrameSplitter) -> String {
-    let mut text = String::new();
-    while let Ok(Some(frame)) = splitter.next_frame() {
-        let Some(chunk) = chunk_of(&frame) else { continue };
-        for Choice { delta } in chunk.choices {
-            text.extend([delta.content, delta.refusal].into_iter().flatten());
-        }
-    }
-    text
-}
-
-/// A chunk of an answer; what is none (the end, an error) says nothing to a reader.
-fn chunk_of(frame: &Frame) -> Option<Chunk> {
-    serde_json::from_slice(&frame.data()?).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-
-    fn text_of(pieces: &[&str]) -> Vec<String> {
-        let mut splitter = FrameSplitter::new();
-        let read = |piece: &&str| {
-            splitter.push(Bytes::copy_from_slice(piece.as_bytes()));
-            visible_text(&mut splitter)
-        };
-        pieces.iter().map(read).collect()
-    }
-
-    #[test]
-    fn only_what_a_person_sees_is_read_of_a_chunk() {
-        let chunk = |delta: &str| format!("data: {{\"id\":\"x\",\"choices\":[{{\"index\":0,\"delta\":{delta}}}]}}\n\n");
-        let burst = chunk(r#"{"role":"assistant","content":""}"#) + &chunk(r#"{"content":"Bon"}"#);
-        assert_eq!(text_of(&[&(burst + &chunk(r#"{"content":"jour\n"}"#))]), ["Bonjour\n"]);
-        assert_eq!(text_of(&[&chunk(r#"{"reasoning_content":"hm","content":null}"#)]), [""]);
-        assert_eq!(text_of(&[&chunk(r#"{"refusal":"Je ne peux pas."}"#)]), ["Je ne peux pas."]);
-        let others = "data: {\"choices\":[],\"usage\":{\"total_tokens\":3}}\n\ndata: {\"error\":{\"message\":\"no\"}}\n\n: ping\n\ndata: [DONE]\n\n";
-        assert_eq!(text_of(&[others]), [""]);
-    }
-
-    #[test]
-    fn a_chunk_in_two_parts_is_read_once_it_is_whole() {
-        assert_eq!(text_of(&["data: {\"choices\":[{\"delta\":{\"con", "tent\":\"Oui\"}}]}\n", "\n"]), ["", "", "Oui"]);
-    }
 }

@@ -1,12 +1,11 @@
 //! What a probe sees of a streamed answer: its text, and when the first and the last of it came.
 //!
-//! Frames are read as any client reads them. It must not know which vendor answers.
+//! It must not know which vendor answers.
 
 use providers::sse::FrameSplitter;
-use serde::Deserialize;
 
 use crate::clock::{Clock, Tick};
-use crate::pipeline::Frames;
+use crate::pipeline::{Frames, Said};
 
 /// An answer as it was read. The text lives no longer than its check takes.
 #[derive(Default)]
@@ -19,26 +18,6 @@ pub(super) struct Reading {
     pub(super) last: Option<Tick>,
 }
 
-#[derive(Deserialize)]
-struct Chunk {
-    #[serde(default)]
-    choices: Vec<Choice>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    #[serde(default)]
-    delta: Delta,
-}
-
-#[derive(Default, Deserialize)]
-struct Delta {
-    content: Option<String>,
-    /// What a model thinks is content, and no visible text.
-    #[serde(alias = "reasoning")]
-    reasoning_content: Option<String>,
-}
-
 impl Reading {
     /// Reads an answer to its end.
     pub(super) async fn of(mut frames: Frames, clock: &Clock) -> Self {
@@ -47,28 +26,19 @@ impl Reading {
         while let Some(bytes) = std::future::poll_fn(|context| frames.poll_next(context)).await {
             let now = clock.tick();
             splitter.push(bytes);
-            // A frame that is too long for the splitter is too long for every client: what came before counts.
-            while let Ok(Some(frame)) = splitter.next_frame() {
-                if let Some(data) = frame.data() {
-                    reading.add(&data, now);
-                }
-            }
+            reading.add(&Said::read(&mut splitter), now);
         }
         reading
     }
 
-    /// Takes one event in; what is no chunk (`[DONE]`, a failure) has no content.
-    fn add(&mut self, data: &[u8], now: Tick) {
-        let Ok(chunk) = serde_json::from_slice::<Chunk>(data) else { return };
-        for Choice { delta } in chunk.choices {
-            let text = delta.content.unwrap_or_default();
-            if !text.is_empty() {
-                self.first_text.get_or_insert(now);
-                self.text.push_str(&text);
-            }
-            if !text.is_empty() || delta.reasoning_content.is_some_and(|thought| !thought.is_empty()) {
-                self.last = Some(now);
-            }
+    /// Takes in what came at once.
+    fn add(&mut self, said: &Said, now: Tick) {
+        if !said.text.is_empty() {
+            self.first_text.get_or_insert(now);
+            self.text.push_str(&said.text);
+        }
+        if said.is_content {
+            self.last = Some(now);
         }
     }
 }
@@ -83,18 +53,15 @@ mod tests {
     fn thoughts_are_content_and_no_visible_text() {
         let clock = Clock::manual("2026-11-24T09:00:00Z".parse().unwrap());
         let mut reading = Reading::default();
-        let mut say = |data: &str| {
+        let mut say = |text: &str, is_content| {
             clock.advance(Duration::from_secs(1));
-            reading.add(data.as_bytes(), clock.tick());
+            reading.add(&Said { text: text.to_owned(), is_content }, clock.tick());
         };
-        say(r#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#);
-        say(r#"{"choices":[{"delta":{"reasoning_content":"Hm."}}]}"#);
-        say(r#"{"choices":[{"delta":{"content":"Bon"}}]}"#);
-        say(r#"{"choices":[{"delta":{"content":"jour."}}]}"#);
-        say(r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":null}"#);
-        say(r#"{"choices":[],"usage":{"prompt_tokens":1}}"#);
-        say(r#"{"error":{"message":"late","type":"server_error","param":null,"code":null}}"#);
-        say("[DONE]");
+        say("", false);
+        say("", true);
+        say("Bon", true);
+        say("jour.", true);
+        say("", false);
         let seconds = |tick: Option<Tick>| tick.map(|tick| tick.nanos() / 1_000_000_000);
         assert_eq!((seconds(reading.first_text), seconds(reading.last)), (Some(3), Some(4)));
         assert_eq!(reading.text, "Bonjour.");

@@ -20,6 +20,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use energy::{EnergyRow, EnergySection, Range};
+pub use euros::{CostRow, EuroSection, RepricedModel, WhatIf};
+
 /// A figure with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Figure {
@@ -252,159 +255,6 @@ pub struct Rank {
     pub score: Figure,
     /// Best and worst rank within the interval, from 1.
     pub rank: (u32, u32),
-}
-
-/// What a model's answers cost.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct CostRow {
-    /// Qualified id.
-    pub model: String,
-    /// Questions of residents; absent when suppressed.
-    pub questions: Option<u64>,
-    /// Answers.
-    pub answers: Option<u64>,
-    /// What they cost, nano-euros without VAT.
-    pub cost_euro_nanos: Option<i64>,
-    /// Charged for questions whose cost is not known exactly, at their upper bound.
-    pub uncertain_euro_nanos: Option<i64>,
-    /// Per question; calls of which the cost is not known exactly at the most they can have cost.
-    pub per_question_euro_nanos: Option<i64>,
-    /// Per answer.
-    pub per_answer_euro_nanos: Option<i64>,
-    /// Per 1,000 characters.
-    pub per_1000_chars_euro_nanos: Option<i64>,
-    /// Share of the output that was hidden reasoning.
-    pub reasoning_share: Option<f64>,
-    /// Share of the input that came from the vendor's cache.
-    pub cached_share: Option<f64>,
-}
-
-/// The same questions at another model's prices.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct RepricedModel {
-    /// Qualified id.
-    pub model: String,
-    /// Whether it is one of those compared.
-    pub compared: bool,
-    /// Everything of the period at its prices, without VAT: with the cache as it was used.
-    pub euro_nanos: i64,
-    /// Without any cache.
-    pub uncached_euro_nanos: i64,
-    /// At its host in the European Union, with the cache; absent where it has none.
-    pub eu_euro_nanos: Option<i64>,
-    /// With VAT: the first of these.
-    pub with_vat_euro_nanos: i64,
-    /// Per answer, without VAT.
-    pub per_answer_euro_nanos: i64,
-    /// Per answer with the tokens that the model itself needs for the basket's questions; where it was probed.
-    pub own_tokens_euro_nanos: Option<i64>,
-    /// Day on which the vendor switches it off.
-    pub retires: Option<String>,
-}
-
-/// What a model would cost if something changed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct WhatIf {
-    /// Qualified id.
-    pub model: String,
-    /// Per answer as it is.
-    pub per_answer_euro_nanos: i64,
-    /// Percent of a rise, and what an answer would cost then.
-    pub raised: Vec<(u32, i64)>,
-    /// Without any hidden reasoning; absent where it is not known.
-    pub without_reasoning_euro_nanos: Option<i64>,
-    /// With twice as much.
-    pub double_reasoning_euro_nanos: Option<i64>,
-    /// Other model, and by how much this one's price would have to change to cost the same per answer, in hundredths of a percent.
-    pub break_even: Vec<(String, i64)>,
-}
-
-/// Euros.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct EuroSection {
-    /// What residents' questions cost, by model.
-    pub rows: Vec<CostRow>,
-    /// Charged in the period for residents, nano-euros.
-    pub residents_euro_nanos: i64,
-    /// Charged for probes.
-    pub probes_euro_nanos: i64,
-    /// Charged for duels; absent where too few people had some.
-    pub duels_euro_nanos: Option<i64>,
-    /// Questions of residents.
-    pub questions: u64,
-    /// Whether some were asked by too few people to be in these figures.
-    pub is_incomplete: bool,
-    /// Mean over all of them, without VAT; calls of which the cost is not known exactly at the most they can have cost.
-    pub per_question_euro_nanos: Option<i64>,
-    /// By month: the month, residents (absent when too few to be shown), nano-euros per resident.
-    pub per_resident: Vec<(String, Option<u64>, Option<i64>)>,
-    /// What the town assumed a question to cost, from and to.
-    pub assumed_euro_nanos: (i64, i64),
-    /// Price of a seat a month.
-    pub seat_euro_nanos: i64,
-    /// Seats that the envelope of the year pays for.
-    pub seats_in_envelope: Option<i64>,
-    /// Questions that the price of a seat pays for.
-    pub questions_per_seat: Option<i64>,
-    /// Envelope of the year.
-    pub envelope_euro_nanos: i64,
-    /// Spent this year so far.
-    pub spent_euro_nanos: i64,
-    /// Expected at the end of the year, with low and high; absent before two full weeks.
-    pub forecast_euro_nanos: Option<(i64, i64, i64)>,
-    /// Day on which the envelope would be spent, if it would.
-    pub envelope_spent_on: Option<String>,
-    /// VAT in hundredths of a percent.
-    pub vat_basis_points: u32,
-    /// The same period on every model.
-    pub repriced: Vec<RepricedModel>,
-    /// What if.
-    pub what_if: Vec<WhatIf>,
-    /// Euro rate applied to the price list: currency, units per euro in millionths, day.
-    pub rate: Option<(String, u64, String)>,
-}
-
-/// From low to high.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Range {
-    /// Low end.
-    pub low: f64,
-    /// High end.
-    pub high: f64,
-}
-
-/// Energy of a model's mean answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct EnergyRow {
-    /// Qualified id.
-    pub model: String,
-    /// Mean output tokens of an answer, hidden reasoning included.
-    pub output_tokens: f64,
-    /// Zone of the electricity mix that the method takes for the host.
-    pub zone: String,
-    /// Whether the method knows the architecture from the vendor, or guesses it.
-    pub is_estimated: bool,
-    /// Watt-hours of an answer.
-    pub energy_wh: Range,
-    /// Grams of CO2 equivalent of an answer, use and making of the hardware.
-    pub carbon_g: Range,
-    /// Millilitres of water.
-    pub water_ml: Range,
-    /// Minutes of a 5 W lamp.
-    pub lamp_minutes: Range,
-    /// All answers of the period, probes included: kilowatt-hours.
-    pub period_kwh: Range,
-}
-
-/// Energy.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct EnergySection {
-    /// Name and version of the method.
-    pub method: String,
-    /// Models whose architecture it knows.
-    pub rows: Vec<EnergyRow>,
-    /// Models of which nothing can be said.
-    pub unknown: Vec<String>,
 }
 
 /// A criterion of the scorecard with its weight and marks.

@@ -238,10 +238,10 @@ fn text(value: Option<&str>) -> String {
     value.unwrap_or(NOT_KNOWN).to_owned()
 }
 
-/// Breaks a paragraph between words so that no line is wider than the terminal.
+/// Breaks a paragraph at plain spaces, so that no line is wider than the terminal; a non-breaking space does not break.
 pub(super) fn wrap(paragraph: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
-    for word in paragraph.split_whitespace() {
+    for word in paragraph.split_ascii_whitespace() {
         match lines.last_mut() {
             Some(line) if line.chars().count() + 1 + word.chars().count() <= usize::from(WIDTH) => {
                 line.push(' ');

@@ -3,11 +3,55 @@
 use std::collections::BTreeMap;
 
 use providers::energy::{EnergyTable, Output};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::{EnergyRow, EnergySection, Range};
 use crate::report::evidence::Evidence;
 
 const MILLIS_PER_KILO: f64 = 1_000.0;
+
+/// From low to high.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Range {
+    /// Low end.
+    pub low: f64,
+    /// High end.
+    pub high: f64,
+}
+
+/// Energy of a model's mean answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EnergyRow {
+    /// Qualified id.
+    pub model: String,
+    /// Mean output tokens of an answer, hidden reasoning included.
+    pub output_tokens: f64,
+    /// Zone of the electricity mix that the method takes for the host.
+    pub zone: String,
+    /// Whether the method knows the architecture from the vendor, or guesses it.
+    pub is_estimated: bool,
+    /// Watt-hours of an answer.
+    pub energy_wh: Range,
+    /// Grams of CO2 equivalent of an answer, use and making of the hardware.
+    pub carbon_g: Range,
+    /// Millilitres of water.
+    pub water_ml: Range,
+    /// Minutes of a 5 W lamp.
+    pub lamp_minutes: Range,
+    /// All answers of the period, probes included: kilowatt-hours.
+    pub period_kwh: Range,
+}
+
+/// Energy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EnergySection {
+    /// Name and version of the method.
+    pub method: String,
+    /// Models whose architecture it knows.
+    pub rows: Vec<EnergyRow>,
+    /// Models of which nothing can be said.
+    pub unknown: Vec<String>,
+}
 
 /// What a model's answers came to: answers, output tokens with hidden reasoning, and the region of the host that gave most.
 #[derive(Default)]

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::what_if::what_if;
-use super::{CostRow, EuroSection, RepricedModel};
 use crate::report::evidence::{Audience, DayCost, Evidence, ModelFacts, UsageSums};
 use crate::report::forecast::{AnsweredCost, DaySpend, forecast, seats, vat};
 
@@ -14,6 +15,116 @@ const CHAT: &str = "chat";
 const TOKENS_PER_RATE: u128 = 1_000_000;
 const MICROS_PER_UNIT: u128 = 1_000_000;
 const CHARS: u128 = 1_000;
+
+/// What a model's answers cost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CostRow {
+    /// Qualified id.
+    pub model: String,
+    /// Questions of residents; absent when suppressed.
+    pub questions: Option<u64>,
+    /// Answers.
+    pub answers: Option<u64>,
+    /// What they cost, nano-euros without VAT.
+    pub cost_euro_nanos: Option<i64>,
+    /// Charged for questions whose cost is not known exactly, at their upper bound.
+    pub uncertain_euro_nanos: Option<i64>,
+    /// Per question; calls of which the cost is not known exactly at the most they can have cost.
+    pub per_question_euro_nanos: Option<i64>,
+    /// Per answer.
+    pub per_answer_euro_nanos: Option<i64>,
+    /// Per 1,000 characters.
+    pub per_1000_chars_euro_nanos: Option<i64>,
+    /// Share of the output that was hidden reasoning.
+    pub reasoning_share: Option<f64>,
+    /// Share of the input that came from the vendor's cache.
+    pub cached_share: Option<f64>,
+}
+
+/// The same questions at another model's prices.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RepricedModel {
+    /// Qualified id.
+    pub model: String,
+    /// Whether it is one of those compared.
+    pub compared: bool,
+    /// Everything of the period at its prices, without VAT: with the cache as it was used.
+    pub euro_nanos: i64,
+    /// Without any cache.
+    pub uncached_euro_nanos: i64,
+    /// At its host in the European Union, with the cache; absent where it has none.
+    pub eu_euro_nanos: Option<i64>,
+    /// With VAT: the first of these.
+    pub with_vat_euro_nanos: i64,
+    /// Per answer, without VAT.
+    pub per_answer_euro_nanos: i64,
+    /// Per answer with the tokens that the model itself needs for the basket's questions; where it was probed.
+    pub own_tokens_euro_nanos: Option<i64>,
+    /// Day on which the vendor switches it off.
+    pub retires: Option<String>,
+}
+
+/// What a model would cost if something changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct WhatIf {
+    /// Qualified id.
+    pub model: String,
+    /// Per answer as it is.
+    pub per_answer_euro_nanos: i64,
+    /// Percent of a rise, and what an answer would cost then.
+    pub raised: Vec<(u32, i64)>,
+    /// Without any hidden reasoning; absent where it is not known.
+    pub without_reasoning_euro_nanos: Option<i64>,
+    /// With twice as much.
+    pub double_reasoning_euro_nanos: Option<i64>,
+    /// Other model, and by how much this one's price would have to change to cost the same per answer, in hundredths of a percent.
+    pub break_even: Vec<(String, i64)>,
+}
+
+/// Euros.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EuroSection {
+    /// What residents' questions cost, by model.
+    pub rows: Vec<CostRow>,
+    /// Charged in the period for residents, nano-euros.
+    pub residents_euro_nanos: i64,
+    /// Charged for probes.
+    pub probes_euro_nanos: i64,
+    /// Charged for duels; absent where too few people had some.
+    pub duels_euro_nanos: Option<i64>,
+    /// Questions of residents.
+    pub questions: u64,
+    /// Whether some were asked by too few people to be in these figures.
+    pub is_incomplete: bool,
+    /// Mean over all of them, without VAT; calls of which the cost is not known exactly at the most they can have cost.
+    pub per_question_euro_nanos: Option<i64>,
+    /// By month: the month, residents (absent when too few to be shown), nano-euros per resident.
+    pub per_resident: Vec<(String, Option<u64>, Option<i64>)>,
+    /// What the town assumed a question to cost, from and to.
+    pub assumed_euro_nanos: (i64, i64),
+    /// Price of a seat a month.
+    pub seat_euro_nanos: i64,
+    /// Seats that the envelope of the year pays for.
+    pub seats_in_envelope: Option<i64>,
+    /// Questions that the price of a seat pays for.
+    pub questions_per_seat: Option<i64>,
+    /// Envelope of the year.
+    pub envelope_euro_nanos: i64,
+    /// Spent this year so far.
+    pub spent_euro_nanos: i64,
+    /// Expected at the end of the year, with low and high; absent before two full weeks.
+    pub forecast_euro_nanos: Option<(i64, i64, i64)>,
+    /// Day on which the envelope would be spent, if it would.
+    pub envelope_spent_on: Option<String>,
+    /// VAT in hundredths of a percent.
+    pub vat_basis_points: u32,
+    /// The same period on every model.
+    pub repriced: Vec<RepricedModel>,
+    /// What if.
+    pub what_if: Vec<WhatIf>,
+    /// Euro rate applied to the price list: currency, units per euro in millionths, day.
+    pub rate: Option<(String, u64, String)>,
+}
 
 pub(super) fn section(evidence: &Evidence) -> EuroSection {
     let by_model = residents_by_model(evidence);

@@ -107,18 +107,6 @@ fn narrow(text: &str) -> String {
     text.replace('\u{202f}', "\u{a0}")
 }
 
-/// Breaks a paragraph between words so that no line is wider than the terminal.
 fn wrap(paragraph: &str) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    // Non-breaking spaces are not white space to split at here.
-    for word in narrow(paragraph).split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= usize::from(WIDTH) => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines.join("\n")
+    crate::report::table::wrap(&narrow(paragraph))
 }
