@@ -152,6 +152,9 @@ pub struct Slice {
     pub duration: Option<f64>,
     /// Mean cost of an answer, nano-euros.
     pub cost_per_answer: Option<f64>,
+    /// Further questions that say nothing of the vendor, because their client left in good time or the trouble was the
+    /// gateway's; absent for probes. One vendor's far above another's is a reason to look.
+    pub interrupted: Option<u64>,
     /// True when it stands for fewer people than may be shown, or would give such a cell away.
     pub suppressed: bool,
 }

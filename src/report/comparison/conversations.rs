@@ -103,6 +103,7 @@ fn slice(cell: &StratumCell, limit_seconds: u64) -> Slice {
         first_text: None,
         duration: None,
         cost_per_answer: None,
+        interrupted: cell.sums.as_ref().map(|sums| sums.interrupted),
         suppressed: cell.sums.is_none(),
     };
     if let Some(sums) = &cell.sums {

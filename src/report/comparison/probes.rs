@@ -177,6 +177,7 @@ fn slices(rounds: &[Vec<Asked<'_>>], models: &[String], length: LengthClass, lim
         first_text: figures.first_text.value,
         duration: figures.duration.value,
         cost_per_answer: figures.cost_per_answer.value,
+        interrupted: None,
         suppressed: false,
     };
     figures.into_iter().filter(|figures| figures.questions > 0).map(slice).collect()

@@ -565,3 +565,24 @@ fn the_schema_describes_what_is_written() {
     let comparison = &schema["components"]["schemas"]["Comparison"]["properties"];
     assert!(comparison["margin"]["description"].as_str().unwrap().contains("margin"), "fields are explained");
 }
+
+#[test]
+fn questions_that_residents_left_in_good_time_are_shown_beside_the_others_and_in_no_figure() {
+    let town = Town { residents: 200, ..Town::new(ALIKE, ALIKE, 91) };
+    let mut data = town.data();
+    let before = Comparison::with(&declared(town.data()), FEW).conversations;
+    let of_openai: Vec<Entry> =
+        town.questions().into_iter().filter(|entry| entry.provider == "openai").take(25).collect();
+    for entry in of_openai {
+        let left = Entry { client_left: true, outcome: Outcome::Interrupted, error_type: None, ..entry };
+        let record = Record::Attempt(Arc::new(left));
+        let key = RollupKey::of(&record).unwrap().of_all_days();
+        data.rollups.iter_mut().find(|(known, _)| *known == key).unwrap().1.add(&record);
+    }
+    let after = Comparison::with(&declared(data), FEW).conversations;
+    let interrupted = |model: &str| -> u64 {
+        after.slices.iter().filter(|slice| slice.model == model).filter_map(|slice| slice.interrupted).sum()
+    };
+    assert_eq!((interrupted(OPENAI), interrupted(MISTRAL)), (25, 0));
+    assert_eq!((after.models, after.claims), (before.models, before.claims));
+}

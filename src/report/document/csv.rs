@@ -131,7 +131,11 @@ fn sliced(section: &'static str, slice: &Slice) -> Vec<Row> {
         verdict: (if slice.suppressed { "suppressed" } else { "" }).to_owned(),
         ..Row::default()
     };
-    values.into_iter().map(row).collect()
+    let mut rows: Vec<Row> = values.into_iter().map(row).collect();
+    if let Some(interrupted) = slice.interrupted {
+        rows.push(Row { value: interrupted.to_string(), ..row(("interrupted", None, "questions")) });
+    }
+    rows
 }
 
 fn claimed(view: &View<'_>, section: &'static str, claim: &Claim) -> Row {

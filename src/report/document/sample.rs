@@ -167,6 +167,7 @@ fn slice(name: &str, model: &str, questions: u64, scale: f64) -> Slice {
         first_text: Some(640.0 * scale),
         duration: Some(4_100.0 * scale),
         cost_per_answer: Some(350_000.0 * scale),
+        interrupted: Some(questions / 40),
         suppressed: false,
     }
 }
@@ -180,13 +181,16 @@ fn hidden(name: &str, model: &str) -> Slice {
         first_text: None,
         duration: None,
         cost_per_answer: None,
+        interrupted: None,
         suppressed: true,
     }
 }
 
 fn probes(ids: [&str; 3]) -> ProbeSection {
     let slices = ["short", "medium", "long"].iter().zip([0.6, 1.0, 2.1]);
-    let slices = slices.flat_map(|(name, scale)| ids.map(|id| slice(name, id, 2_986, scale))).collect();
+    let slices = slices
+        .flat_map(|(name, scale)| ids.map(|id| Slice { interrupted: None, ..slice(name, id, 2_986, scale) }))
+        .collect();
     ProbeSection {
         rounds: 224,
         rounds_left_out: 3,

@@ -41,7 +41,7 @@ pub struct StratumCell {
 /// The sums of a cell.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StratumSums {
-    /// Questions, without those that their client left.
+    /// Questions, without the interrupted ones.
     pub questions: u64,
     /// Of those, answered.
     pub answered: u64,
@@ -55,6 +55,8 @@ pub struct StratumSums {
     pub first_text: Spread,
     /// Times to the end, microseconds.
     pub duration: Spread,
+    /// Further questions that say nothing of the vendor: their client left in good time, or the trouble was the gateway's.
+    pub interrupted: u64,
 }
 
 /// A model that is compared.
@@ -190,6 +192,7 @@ fn sums(groups: &BTreeMap<u8, Group>) -> StratumSums {
         cost_euro_nanos: all.cost_euro_nanos,
         first_text: all.first_text,
         duration: all.duration,
+        interrupted: all.left.into(),
     }
 }
 

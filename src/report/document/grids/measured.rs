@@ -144,20 +144,28 @@ fn slices(view: &View<'_>, names: &Names, slices: &[Slice]) -> Grid {
         format!("#{}", terms::first_text(lang)),
         format!("#{}", terms::duration(lang)),
         format!("#{}", terms::cost_per_answer(lang)),
+        format!("#{}", terms::interrupted(lang)),
     ];
-    let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
+    // The town leaves none of its own questions.
+    let is_interruptible = slices.iter().any(|slice| slice.interrupted.is_some());
+    let columns = heads.len() - usize::from(!is_interruptible);
+    let heads: Vec<&str> = heads.iter().take(columns).map(String::as_str).collect();
     let rows = slices.iter().map(|slice| {
         let value =
             |value: Option<f64>, unit| if slice.suppressed { Cell::Suppressed } else { Cell::Value(value, unit) };
-        vec![
+        let count = |count| if slice.suppressed { Cell::Suppressed } else { Cell::Count(count) };
+        let mut row = vec![
             Cell::Head(closed::slice(lang, &slice.name)),
             Cell::Text(view.name(&slice.model)),
-            if slice.suppressed { Cell::Suppressed } else { Cell::Count(slice.questions) },
+            count(slice.questions),
             value(slice.answered, Unit::Share),
             value(slice.first_text, Unit::Time),
             value(slice.duration, Unit::Time),
             value(slice.cost_per_answer, Unit::Cost),
-        ]
+            count(slice.interrupted),
+        ];
+        row.truncate(columns);
+        row
     });
     let sheet = format!("{} – {}", names.sheet, lang.pick("groupes", "groups"));
     Grid::new(&format!("{}-slices", names.id), &sheet, names.slices.to_owned(), &heads).with_rows(rows)

@@ -78,6 +78,7 @@ fn drawn(view: &View<'_>, section: &ConversationSection, grids: &[Grid]) -> Mark
         (parts::refused(view, section.refused.as_deref()))
         (parts::nothing(view, grids, section.refused.as_deref()))
         (parts::tables(view, grids))
+        @if section.slices.iter().any(|slice| slice.interrupted.is_some()) { p.note { (prose::interrupted_note(lang)) } }
         @if suppressed { p.note { (prose::suppressed_note(lang)) } }
     }
 }

@@ -47,6 +47,7 @@ super::texts! {
     cost_per_answer: "Coût d’une réponse (centimes HT)", "Cost of an answer (cents, no VAT)";
     cost_per_question: "Coût d’une question (centimes HT)", "Cost of a question (cents, no VAT)";
     cost_per_1000: "Coût de 1\u{202f}000 caractères (centimes HT)", "Cost of 1,000 characters (cents, no VAT)";
+    interrupted: "En plus\u{a0}: interrompues", "Interrupted besides";
     checks: "Vérifications réussies", "Checks passed";
     preference: "Préférence (votes tranchés)", "Preference (decisive votes)";
     energy_wh: "Énergie d’une réponse (Wh)", "Energy of an answer (Wh)";
