@@ -19,7 +19,7 @@ use providers::usage::Usage;
 
 use super::{Asking, Offer, Pipeline, PipelineError, ROUTES_OWNER, Witness};
 use crate::config::{Plan, Residency, RouteConfig};
-use crate::identity::Authenticated;
+use crate::identity::{Authenticated, InstanceSecret};
 use crate::ledger::{Assignment, Ceiling, LengthClass, Stops};
 use crate::quota::Windows;
 use crate::terms::Terms;
@@ -334,17 +334,12 @@ fn draw(
         return Err(PipelineError::OutsideRegion(wanted.model.to_owned()));
     }
     let epoch = wanted.terms.comparison.epoch;
-    // The first epoch draws as was drawn before there were any.
-    let epoch_text = if epoch == 0 { String::new() } else { epoch.to_string() };
-    let secret = &wanted.pipeline.secret;
+    let (secret, model) = (&wanted.pipeline.secret, wanted.model.as_bytes());
     let hash = match block {
-        Some(block) => {
-            secret.keyed_hash("block", &[wanted.model.as_bytes(), epoch_text.as_bytes(), &block.to_be_bytes()])
-        }
+        Some(block) => draw_hash(secret, "block", &[model, &block.to_be_bytes()], epoch),
         None => {
             let seed = wanted.request.conversation_seed();
-            secret
-                .keyed_hash("draw", &[who.resident().as_bytes(), wanted.model.as_bytes(), &seed, epoch_text.as_bytes()])
+            draw_hash(secret, "draw", &[who.resident().as_bytes(), model, &seed], epoch)
         }
     };
     let drawn = pick(&hash, calls.iter().map(|(_, weight)| *weight), total);
@@ -356,6 +351,15 @@ fn draw(
         time_block: block,
     };
     Ok((std::iter::once(first).chain(calls.into_iter().map(|(call, _)| call)).collect(), draw))
+}
+
+/// What decides a draw for one conversation or block. The first epoch, 0, adds nothing: conversations that were drawn before
+/// there were epochs stay where they are.
+fn draw_hash(secret: &InstanceSecret, purpose: &str, of: &[&[u8]], epoch: u32) -> [u8; 32] {
+    let epoch_text = epoch.to_string();
+    let epoch_part = (epoch != 0).then_some(epoch_text.as_bytes());
+    let parts: Vec<&[u8]> = of.iter().copied().chain(epoch_part).collect();
+    secret.keyed_hash(purpose, &parts)
 }
 
 /// The beginning of the block of that length, counted from 1970, seconds.
@@ -416,6 +420,16 @@ mod tests {
         }
         assert_eq!(counts[1], 0, "a weight of zero is never drawn");
         assert!(counts[0].abs_diff(10_000) < 100 && counts[2].abs_diff(20_000) < 100, "{counts:?}");
+    }
+
+    #[test]
+    fn conversations_of_before_there_were_epochs_stay_where_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = InstanceSecret::load_or_create(&folder.path().join("secret")).unwrap();
+        let of: [&[u8]; 3] = [b"resident", b"auto", b"seed"];
+        assert_eq!(draw_hash(&secret, "draw", &of, 0), secret.keyed_hash("draw", &of));
+        assert_ne!(draw_hash(&secret, "draw", &of, 1), draw_hash(&secret, "draw", &of, 0));
+        assert_ne!(draw_hash(&secret, "draw", &of, 1), draw_hash(&secret, "draw", &of, 2));
     }
 
     proptest! {

@@ -4,6 +4,7 @@
 
 use providers::sse::FrameSplitter;
 use serde::Deserialize;
+use serde_json::Value;
 
 /// What the frames that are there whole say together.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -31,8 +32,9 @@ struct Choice {
 struct Delta {
     content: Option<String>,
     refusal: Option<String>,
-    #[serde(alias = "reasoning")]
-    reasoning_content: Option<String>,
+    /// What a model thinks, under either of the names that hosts give it, or under both.
+    reasoning_content: Option<Value>,
+    reasoning: Option<Value>,
 }
 
 impl Said {
@@ -52,7 +54,8 @@ impl Said {
     fn add(&mut self, delta: Delta) {
         let before = self.text.len();
         self.text.extend([delta.content, delta.refusal].into_iter().flatten());
-        let thought = delta.reasoning_content.is_some_and(|thought| !thought.is_empty());
+        let mut thoughts = [delta.reasoning_content, delta.reasoning].into_iter().flatten();
+        let thought = thoughts.any(|thought| thought.as_str() != Some(""));
         self.is_content |= thought || self.text.len() > before;
     }
 }
@@ -89,6 +92,13 @@ mod tests {
         for name in ["reasoning_content", "reasoning"] {
             assert_eq!(said(&[&chunk(&format!("{{\"{name}\":\"hm\",\"content\":null}}"))]), [(String::new(), true)]);
         }
+    }
+
+    #[test]
+    fn thoughts_under_both_names_cost_no_text() {
+        let both = chunk(r#"{"content":"Oui","reasoning_content":"hm","reasoning":"hm"}"#);
+        assert_eq!(said(&[&both]), [("Oui".to_owned(), true)]);
+        assert_eq!(said(&[&chunk(r#"{"content":"Oui","reasoning":{"summary":"hm"}}"#)]), [("Oui".to_owned(), true)]);
     }
 
     #[test]
