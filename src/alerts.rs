@@ -58,14 +58,14 @@ impl Watcher {
         Ok(Self { settings, ledger, terms, calendar, clock, notifier, again: HashMap::new() })
     }
 
-    /// Looks every interval until shutdown begins.
+    /// Looks every interval until shutdown begins or another process takes over.
     pub async fn watch(mut self, shutdown: Shutdown) {
-        while !shutdown.has_begun() {
+        while !shutdown.has_retired() {
             if let Err(error) = self.look().await {
                 tracing::error!(%error, "the town's spending could not be looked at and will be again");
             }
             let pause = tokio::time::sleep(self.settings.interval);
-            tokio::select! { () = pause => {}, () = shutdown.begun() => return }
+            tokio::select! { () = pause => {}, () = shutdown.retired() => return }
         }
     }
 

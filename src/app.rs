@@ -3,35 +3,37 @@
 //! Listeners, clock and shutdown are arguments, so that tests bind port 0 and move time by hand.
 
 mod facts;
+mod gate;
+mod handover;
+mod life;
+mod relay;
 mod reload;
 mod server;
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::alerts::Watcher;
 use crate::clock::Clock;
 use crate::config::{AlertConfig, Config, ConnectionConfig};
 use crate::duels::Duels;
-use crate::http::{AppState, Shared, UploadSettings, mairie_router, ops_router, public_router};
+use crate::http::{AppState, Shared, UploadSettings, mairie_router, public_router};
 use crate::identity::{Directory, InstanceSecret};
-use crate::ledger::{Ledger, sweep_until_shutdown};
+use crate::ledger::Ledger;
 use crate::pipeline::Pipeline;
 use crate::probes::{Parts, Probes};
 use crate::shutdown::Shutdown;
 use crate::terms::{CurrentTerms, Terms};
 
 pub use facts::Examiner;
+pub use handover::{Successor, Taken};
 pub use reload::{Loader, Reloader};
-use server::serve;
 
 /// Why the process could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +57,12 @@ pub enum AppError {
     /// Alerts cannot be sent.
     #[error("{0}")]
     Webhook(String),
+    /// The service manager's sockets cannot be used.
+    #[error("{0}")]
+    Sockets(String),
+    /// The process that serves did not hand over.
+    #[error("{0}")]
+    Handover(String),
 }
 
 /// The three listeners, bound.
@@ -85,14 +93,27 @@ impl Listeners {
     /// # Errors
     /// [`AppError::Listen`] with the address that is taken.
     pub async fn bind(config: &Config) -> Result<Self, AppError> {
-        let bind = async |listener, address| {
-            TcpListener::bind(address).await.map_err(|error| AppError::Listen { listener, address, error })
-        };
+        let server = &config.server;
         Ok(Self {
-            public: bind("public", config.server.public).await?,
-            mairie: bind("mairie", config.server.mairie).await?,
-            ops: bind("ops", config.server.ops).await?,
+            public: Self::adopt_or_bind("public", None, server.public).await?,
+            mairie: Self::adopt_or_bind("mairie", None, server.mairie).await?,
+            ops: Self::adopt_or_bind("ops", None, server.ops).await?,
         })
+    }
+
+    /// The listener that somebody else has bound already, or one on that address.
+    ///
+    /// # Errors
+    /// [`AppError::Listen`] when the address is taken.
+    pub async fn adopt_or_bind(
+        listener: &'static str,
+        bound: Option<TcpListener>,
+        address: SocketAddr,
+    ) -> Result<TcpListener, AppError> {
+        match bound {
+            Some(bound) => Ok(bound),
+            None => TcpListener::bind(address).await.map_err(|error| AppError::Listen { listener, address, error }),
+        }
     }
 
     /// The addresses in use.
@@ -108,9 +129,6 @@ impl Listeners {
     }
 }
 
-/// How long connections may take for what is already on its way once the last call is settled.
-const LAST_BYTES: Duration = Duration::from_millis(500);
-
 /// A gateway ready to serve.
 pub struct App {
     state: AppState,
@@ -121,6 +139,11 @@ pub struct App {
     connections: ConnectionConfig,
     sweep: Duration,
     patience: Duration,
+    /// Longest time that a call in progress may take, reading on after its client has left included.
+    longest_call: Duration,
+    ledger_path: PathBuf,
+    taken: Option<Taken>,
+    ready: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl App {
@@ -181,7 +204,16 @@ impl App {
             connections: config.server.connections.clone(),
             sweep: config.sweep,
             patience: config.server.shutdown,
+            longest_call: config.lease,
+            ledger_path: config.ledger.path.clone(),
+            taken: None,
+            ready: None,
         })
+    }
+
+    /// Goes on from where the process stood that handed over.
+    pub fn take_over(&mut self, taken: Taken) {
+        self.taken = Some(taken);
     }
 
     /// Lets the terms be read again while serving; gives what does it.
@@ -227,47 +259,9 @@ impl App {
         public_router(self.state.clone(), &self.cors_origins)
     }
 
-    /// Serves until shutdown begins, then lets answers in progress end, settles, and closes the ledger.
-    ///
-    /// # Errors
-    /// [`AppError`] when the alerts' client cannot be built or the last writes are lost.
-    pub async fn run(self, listeners: Listeners) -> Result<(), AppError> {
-        let watcher = self.alerts()?;
-        let Self { state, reloader, cors_origins, connections, sweep, patience, .. } = self;
-        let shutdown = state.shutdown.clone();
-        let ledger = state.ledger.clone();
-        shutdown.spawn(sweep_until_shutdown(ledger.clone(), state.clock.clone(), sweep, shutdown.clone()));
-        shutdown.spawn(watcher.watch(shutdown.clone()));
-        // Also without a budget: the next terms may have one.
-        shutdown.spawn(state.probes.keep_timetable());
-        if let Some(reloader) = reloader {
-            shutdown.spawn(reloader.watch(shutdown.clone()));
-        }
-        // Doors stay open until the last call is settled: who comes meanwhile hears 503 and when to come back, and not a
-        // refused connection.
-        let settled = CancellationToken::new();
-        let serving = async {
-            tokio::join!(
-                serve(listeners.public, public_router(state.clone(), &cors_origins), &connections, &settled),
-                serve(listeners.mairie, mairie_router(state.clone()), &connections, &settled),
-                serve(listeners.ops, ops_router(state.clone()), &connections, &settled),
-            )
-        };
-        let stopping = async {
-            shutdown.begun().await;
-            let deadline = Instant::now() + patience;
-            if !shutdown.finish(patience).await {
-                tracing::error!("some calls could not be settled in time; their holds stay until their leases end");
-            }
-            settled.cancel();
-            tokio::time::sleep_until(deadline.max(Instant::now() + LAST_BYTES)).await;
-        };
-        tokio::select! {
-            _ended = serving => {}
-            () = stopping => tracing::warn!("some connections were still open at the end of server.shutdown_seconds"),
-        }
-        ledger.close().await?;
-        Ok(())
+    /// Calls `ready` once requests are answered, and nobody else answers them.
+    pub fn when_ready(&mut self, ready: impl FnOnce() + Send + 'static) {
+        self.ready = Some(Box::new(ready));
     }
 
     /// Ends an app that serves nobody: settles what is in progress, and closes the ledger.

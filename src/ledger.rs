@@ -44,7 +44,7 @@ pub use reservation::{Ceiling, Charge, Decision, Reservation, ReservationRequest
 pub use rollup::{Figures, Group, PROMPT_END_MICROS, PROMPT_TEXT_MICROS, Rollup, RollupKey};
 pub use schema::{ADJUSTMENTS, ATTEMPTS, Column, ColumnKind, DUELS, Export, PROBES};
 pub use spread::Spread;
-pub use sqlite::{Durability, SqliteSettings};
+pub use sqlite::{Durability, SCHEMA, SqliteSettings};
 pub use stop::{Stop, StopScope, Stops};
 pub use stratum::{Evidence, GROUPS, HourBand, People, Stratum, group_of, person};
 pub use sweep::sweep_until_shutdown;
@@ -467,6 +467,27 @@ impl Ledger {
     pub fn gauges(&self) -> Result<StoreGauges, StoreError> {
         match self {
             Self::Sqlite(store) => store.gauges(),
+        }
+    }
+
+    /// Lets another process serve from the store. From here on this one only ends what it began: what it holds and
+    /// settles is decided on the same counters, read anew in each transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the writer has ended.
+    pub async fn hand_over(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.hand_over().await,
+        }
+    }
+
+    /// Serves again, after a [`Ledger::hand_over`] to a process that did not come.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] when another process serves from the store after all.
+    pub async fn take_back(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.take_back().await,
         }
     }
 

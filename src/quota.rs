@@ -8,7 +8,7 @@ mod calendar;
 mod rate;
 
 pub use calendar::{Calendar, Period, Window, Windows};
-pub use rate::{OpenCalls, RateGuard, RateRefusal, RateState, SimultaneousPermit};
+pub use rate::{OpenCalls, RateGuard, RateRefusal, RateState, SimultaneousPermit, UsedRates};
 
 use std::fmt;
 

@@ -15,6 +15,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
     token: CancellationToken,
+    retired: CancellationToken,
     tracker: TaskTracker,
 }
 
@@ -40,7 +41,24 @@ impl Shutdown {
 
     /// Asks everything to stop. New work is refused from here on.
     pub fn begin(&self) {
+        self.retire();
         self.token.cancel();
+    }
+
+    /// Ends what the process does of its own accord (sweeps, timetables, alerts): another process does it from here on.
+    /// What residents asked of this one goes on.
+    pub fn retire(&self) {
+        self.retired.cancel();
+    }
+
+    /// True once [`Shutdown::retire`] or [`Shutdown::begin`] was called.
+    pub fn has_retired(&self) -> bool {
+        self.retired.is_cancelled()
+    }
+
+    /// Resolves once [`Shutdown::retire`] or [`Shutdown::begin`] was called.
+    pub async fn retired(&self) {
+        self.retired.cancelled().await;
     }
 
     /// True once [`Shutdown::begin`] was called.

@@ -3,7 +3,7 @@
 //! They are replaced as a whole while the process runs; a request keeps the terms that it came in under until it is
 //! settled. Whoever replaces them writes into the ledger who changed what. It must not know requests or vendors' hosts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::config::{ComparisonConfig, Config, Plan, RouteConfig};
 use crate::ledger::{Change, Difference, Ledger, StoreError, micros};
-use crate::quota::{Envelope, RateGuard};
+use crate::quota::{Envelope, RateGuard, SimultaneousPermit, UsedRates};
 
 /// Where the ledger keeps the text of the terms in force, and their digest.
 const NOTE_TEXT: &str = "terms";
@@ -87,6 +87,30 @@ impl Terms {
     /// The guard on the rates of a plan.
     pub fn rate_guard(&self, plan: &str) -> Option<&RateGuard> {
         self.rates.get(plan).map(|guard| &**guard)
+    }
+
+    /// How far each resident who is not at rest has used up the rate, by plan.
+    pub fn used_rates(&self) -> BTreeMap<String, UsedRates> {
+        self.rates.iter().map(|(plan, guard)| (plan.clone(), guard.used())).collect()
+    }
+
+    /// Goes on from where another process stood with the rates.
+    pub fn go_on_from(&self, used: &BTreeMap<String, UsedRates>) {
+        for (plan, used) in used {
+            if let Some(guard) = self.rates.get(plan) {
+                guard.go_on_from(used);
+            }
+        }
+    }
+
+    /// Calls open now, by resident, over all plans.
+    pub fn open_calls(&self) -> HashMap<Arc<str>, u32> {
+        self.rates.values().next().map(|guard| guard.open_calls()).unwrap_or_default()
+    }
+
+    /// Opens one call that another process has open; `None` without any plan.
+    pub fn open_elsewhere(&self, resident: &str) -> Option<SimultaneousPermit> {
+        self.rates.values().next().map(|guard| guard.open_elsewhere(resident))
     }
 
     /// SHA-256 over everything in force, as lower-case hexadecimal.

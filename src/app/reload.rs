@@ -70,15 +70,15 @@ impl Reloader {
         Ok(differences)
     }
 
-    /// Reloads when asked, and when the ledger knows other terms than those in force, until shutdown begins. What could
+    /// Reloads when asked, and when the ledger knows other terms than those in force, until shutdown begins or another process takes over. What could
     /// not be put into force is tried again, more slowly: somebody has recorded it and believes that it is.
     pub async fn watch(self, shutdown: Shutdown) {
         let mut pause = LOOK;
-        while !shutdown.has_begun() {
+        while !shutdown.has_retired() {
             let actor = tokio::select! {
                 () = self.asked.notified() => Some("SIGHUP"),
                 () = tokio::time::sleep(pause) => None,
-                () = shutdown.begun() => return,
+                () = shutdown.retired() => return,
             };
             let reloader = self.clone();
             let looked = tokio::task::spawn_blocking(move || reloader.look(actor)).await;

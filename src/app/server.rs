@@ -2,6 +2,7 @@
 //!
 //! It must not look into requests: which of them are answered, and with what, is the router's.
 
+use std::convert::Infallible;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -11,19 +12,25 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use futures_util::TryFutureExt;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
+use super::gate::{Entering, Gate, Pass, Place};
+use super::relay::{self, Door, pass_on};
 use crate::config::ConnectionConfig;
+use crate::http::ApiError;
 
 /// Most bytes that a connection of HTTP/1.1 buffers in each direction. The head of a request must fit.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -38,32 +45,139 @@ const HTTP2_CONNECTION_WINDOW: u32 = 1 << 20;
 /// How long to wait when the system gives no connection, for want of file descriptors most of the time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router` on `listener` until `settled`, then lets each connection end its last answer.
-pub(super) async fn serve(
-    listener: TcpListener,
+/// What the connections of one listener share.
+pub(super) struct Hall {
+    door: Door,
     router: Router,
-    limits: &ConnectionConfig,
-    settled: &CancellationToken,
-) {
-    let places = Arc::new(Semaphore::new(limits.max.min(Semaphore::MAX_PERMITS)));
-    let protocols = Arc::new(protocols());
-    let connections = TaskTracker::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = accept(&listener, &places) => accepted,
-            () = settled.cancelled() => None,
-        };
-        let Some((stream, place)) = accepted else { break };
-        let (router, protocols) = (router.clone(), Arc::clone(&protocols));
-        let (limits, settled) = (limits.clone(), settled.clone());
-        connections.spawn(async move {
-            hold(stream, router, &protocols, &limits, &settled).await;
+    protocols: Builder<TokioExecutor>,
+    limits: ConnectionConfig,
+    gate: Gate,
+    settled: CancellationToken,
+    places: Arc<Semaphore>,
+    connections: TaskTracker,
+}
+
+impl Hall {
+    /// Of a listener whose requests `router` answers while `gate` is open, until `settled`.
+    pub(super) fn new(
+        door: Door,
+        router: Router,
+        limits: &ConnectionConfig,
+        gate: &Gate,
+        settled: &CancellationToken,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            door,
+            router,
+            protocols: protocols(),
+            limits: limits.clone(),
+            gate: gate.clone(),
+            settled: settled.clone(),
+            places: Arc::new(Semaphore::new(limits.max.min(Semaphore::MAX_PERMITS))),
+            connections: TaskTracker::new(),
+        })
+    }
+
+    /// Accepts on `listener` until all is settled or another process accepts there, then lets each connection end its
+    /// last answer.
+    pub(super) async fn serve(self: Arc<Self>, listener: TcpListener) {
+        loop {
+            let (stream, place) = tokio::select! {
+                biased;
+                () = self.settled.cancelled() => break,
+                () = self.gate.closed() => {
+                    tokio::select! {
+                        () = self.gate.opened() => continue,
+                        () = self.gate.passed_on() => break,
+                        () = self.settled.cancelled() => break,
+                    }
+                }
+                accepted = accept(&listener, &self.places) => match accepted {
+                    Some(accepted) => accepted,
+                    None => break,
+                },
+            };
+            // A token must not wait for the next one.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "TCP_NODELAY was refused");
+            }
+            self.welcome(stream, Some(place));
+        }
+        drop(listener);
+        self.connections.close();
+        self.connections.wait().await;
+    }
+
+    fn welcome<S>(self: &Arc<Self>, stream: S, place: Option<OwnedSemaphorePermit>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let hall = Arc::clone(self);
+        self.connections.spawn(async move {
+            hall.hold(stream).await;
             drop(place);
         });
     }
-    drop(listener);
-    connections.close();
-    connections.wait().await;
+
+    /// The answer to one request: ours, or that of the process that took over.
+    fn answer(self: &Arc<Self>, request: Request, activity: &Arc<Activity>) -> impl Future<Output = Answered> + use<> {
+        // A router is always ready.
+        match self.gate.enter() {
+            Some(pass) => Entering::new(self.router.clone().call(request), pass).left_future(),
+            None => {
+                let (hall, activity) = (Arc::clone(self), Arc::clone(activity));
+                let elsewhere = async move {
+                    match hall.gate.decided().await {
+                        Place::There(path) => {
+                            activity.leaves.notify_one();
+                            let passed_on = pass_on(path, hall.door, request).await;
+                            (passed_on.map_or_else(|error| Ok(unreachable(&error)), Ok), None)
+                        }
+                        // Nobody took over.
+                        Place::Here | Place::Undecided => {
+                            let pass = hall.gate.enter();
+                            (hall.router.clone().call(request).await, pass)
+                        }
+                    }
+                };
+                elsewhere.boxed().right_future()
+            }
+        }
+    }
+}
+
+/// An answer, and the pass that is held until its end where it was made here.
+type Answered = (Result<Response, Infallible>, Option<Pass>);
+
+/// The process that took over does not answer.
+fn unreachable(error: &io::Error) -> Response {
+    tracing::error!(%error, "a request could not be passed on to the process that took over");
+    ApiError::shutting_down().into_response()
+}
+
+/// Serves what another process passes on, by the hall of the door that it came in by, until all is settled or the next
+/// process takes over.
+pub(super) async fn serve_relayed(listener: UnixListener, halls: [Arc<Hall>; 3]) {
+    let Some(Hall { gate, settled, .. }) = halls.first().map(|hall| &**hall) else { return };
+    loop {
+        let accepted = tokio::select! {
+            accepted = relay::accept(&listener) => accepted,
+            () = settled.cancelled() => return,
+            // The next process listens at the same path.
+            () = gate.passed_on() => return,
+        };
+        match accepted {
+            Ok((stream, door)) => {
+                if let Some(hall) = halls.iter().find(|hall| hall.door == door) {
+                    hall.welcome(stream, None);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection of the former process cannot be accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
 }
 
 /// The next connection, once there is a place for it: who comes when all are taken waits in the system's queue.
@@ -98,56 +212,56 @@ fn protocols() -> Builder<TokioExecutor> {
     builder
 }
 
-/// Serves one connection until it ends, asks nothing for too long, or leaves an answer unread for too long.
-async fn hold(
-    stream: TcpStream,
-    router: Router,
-    protocols: &Builder<TokioExecutor>,
-    limits: &ConnectionConfig,
-    settled: &CancellationToken,
-) {
-    // A token must not wait for the next one.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY was refused");
-    }
-    let activity = Arc::new(Activity::default());
-    let watched = Arc::clone(&activity);
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let turn = Turn::ours(&watched);
-        let request =
-            request.map(|body| Body::new(AwaitedBody { body, activity: Arc::clone(&watched), awaited: false }));
-        // A router is always ready.
-        router.clone().call(request).map_ok(move |response| response.map(|body| turn.watch(body)))
-    });
-    let mut connection = pin!(protocols.serve_connection(TokioIo::new(stream), service));
-    let mut look = pin!(sleep(limits.header_read));
-    let (mut steps, mut ending, mut last) = (0, false, false);
-    loop {
-        tokio::select! {
-            biased;
-            ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(error, "a connection broke");
-                }
-                return;
-            }
-            () = settled.cancelled(), if !last => {
-                last = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            () = look.as_mut() => {
-                let before = std::mem::replace(&mut steps, activity.steps.load(Ordering::Relaxed));
-                let still = steps == before && !activity.waits_for_us();
-                if still && (steps == 0 || ending) {
-                    tracing::debug!("a connection that stood still is cut");
+impl Hall {
+    /// Serves one connection until it ends, asks nothing for too long, or leaves an answer unread for too long.
+    async fn hold<S>(self: &Arc<Self>, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let activity = Arc::new(Activity::default());
+        let (hall, watched) = (Arc::clone(self), Arc::clone(&activity));
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let turn = Turn::ours(&watched);
+            let request =
+                request.map(|body| Body::new(AwaitedBody { body, activity: Arc::clone(&watched), awaited: false }));
+            hall.answer(request, &watched)
+                .map(move |(answer, pass)| answer.map(|response| response.map(|body| turn.watch(body, pass))))
+        });
+        let mut connection = pin!(self.protocols.serve_connection(TokioIo::new(stream), service));
+        let mut look = pin!(sleep(self.limits.header_read));
+        let (mut steps, mut ending, mut last) = (0, false, false);
+        loop {
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(error, "a connection broke");
+                    }
                     return;
                 }
-                if still {
-                    // An answer that the client is still reading may yet end.
-                    ending = true;
+                () = self.settled.cancelled(), if !last => {
+                    last = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                look.as_mut().reset(Instant::now() + limits.idle);
+                () = activity.leaves.notified(), if !last => {
+                    // The client comes back to the process that answers now.
+                    last = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = look.as_mut() => {
+                    let before = std::mem::replace(&mut steps, activity.steps.load(Ordering::Relaxed));
+                    let still = steps == before && !activity.waits_for_us();
+                    if still && (steps == 0 || ending) {
+                        tracing::debug!("a connection that stood still is cut");
+                        return;
+                    }
+                    if still {
+                        // An answer that the client is still reading may yet end.
+                        ending = true;
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    look.as_mut().reset(Instant::now() + self.limits.idle);
+                }
             }
         }
     }
@@ -162,6 +276,8 @@ struct Activity {
     ours: AtomicU32,
     /// … if it is not for their own bodies: these wait for the client.
     awaited: AtomicU32,
+    /// Another process answers: after the answer in progress, this connection ends.
+    leaves: Notify,
 }
 
 impl Activity {
@@ -193,9 +309,9 @@ impl Turn {
         self.ours = ours;
     }
 
-    fn watch(mut self, body: Body) -> WatchedBody {
+    fn watch(mut self, body: Body, pass: Option<Pass>) -> WatchedBody {
         self.set(false);
-        WatchedBody { body, turn: self }
+        WatchedBody { body, turn: self, _pass: pass }
     }
 }
 
@@ -260,6 +376,7 @@ impl HttpBody for AwaitedBody {
 struct WatchedBody {
     body: Body,
     turn: Turn,
+    _pass: Option<Pass>,
 }
 
 impl HttpBody for WatchedBody {

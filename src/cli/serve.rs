@@ -1,23 +1,35 @@
 //! `passerelle serve`.
 
+mod manager;
+mod upgrade;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{ConfigFile, Failure, print_warnings, runtime, say};
-use crate::app::{App, Listeners, Reloader};
+use crate::app::{App, AppError, Listeners, Reloader, Successor, Taken};
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::shutdown::Shutdown;
 use crate::telemetry::init_logs;
 
 /// Serve residents until SIGTERM or Ctrl-C; answers in progress are finished and settled first. SIGHUP reads prices, plans
-/// and the envelope again.
+/// and the envelope again. SIGUSR2 upgrades without a gap: it starts the program that is on the disk now, with the same
+/// arguments and `--take-over`; this process then ends what it has in progress.
 #[derive(clap::Args)]
-#[command(after_help = "Example: OPENAI_API_KEY=… MISTRAL_API_KEY=… passerelle serve --config /etc/passerelle.toml")]
+#[command(
+    after_help = "Example: OPENAI_API_KEY=… MISTRAL_API_KEY=… passerelle serve --config /etc/passerelle.toml\n         \
+                        kill -USR2 $PID     (upgrade a running gateway to the program on the disk)"
+)]
 pub(super) struct Serve {
     #[command(flatten)]
     file: ConfigFile,
+    /// Take over from the process that serves from the same ledger, if there is one: its sockets, its ledger, what it has
+    /// counted. Nothing is refused meanwhile, and nothing that is held is lost.
+    #[arg(long)]
+    take_over: bool,
     /// The vendors are simulated ones: figures are labelled so, and the ledger never takes real ones.
     #[arg(long)]
     simulated: bool,
@@ -32,18 +44,35 @@ impl Serve {
         runtime()?.block_on(async {
             let shutdown = Shutdown::new();
             stop_on_signal(&shutdown)?;
-            let listeners = Listeners::bind(config).await?;
+            upgrade::on_signal(&shutdown)?;
+            let (listeners, taken) = self.listeners(config).await?;
             let addresses = listeners.addresses().map_err(anyhow::Error::new)?;
             let mut app = App::build(config, Clock::system(), shutdown.clone(), self.simulated)?;
+            if let Some(taken) = taken {
+                app.take_over(taken);
+            }
             let file = self.file.clone();
             let load = move || file.load().map(|loaded| loaded.config).map_err(|failure| failure.to_string());
             reload_on_signal(&app.reload_by(Arc::new(load)), &shutdown)?;
+            app.when_ready(manager::say_ready);
+            shutdown.spawn(manager::keep_telling(shutdown.clone()));
             say(&format!("public listening on http://{}", addresses.public));
             say(&format!("mairie listening on http://{}", addresses.mairie));
             say(&format!("ops listening on http://{}", addresses.ops));
             app.run(listeners).await?;
             Ok(ExitCode::SUCCESS)
         })
+    }
+
+    /// Where to listen, and what was taken over. After this nobody else admits from the ledger: it may be opened.
+    async fn listeners(&self, config: &Config) -> Result<(Listeners, Option<Taken>), AppError> {
+        if self.take_over
+            && let Some((successor, listeners)) = Successor::ask(config).await?
+        {
+            let taken = successor.take(config.server.shutdown).await?;
+            return Ok((listeners, Some(taken)));
+        }
+        Ok((manager::listeners(config).await?, None))
     }
 }
 

@@ -225,16 +225,19 @@ impl ApiError {
             PipelineError::Revoked => IdentityError::Invalid.into(),
             PipelineError::Store(error) => error.into(),
             PipelineError::Provider { error, .. } => Self::from_provider(*error),
-            PipelineError::ShuttingDown => {
-                let text = "Le service redémarre ; réessayez dans quelques secondes. (The service is restarting.)";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", Some("shutting_down"), text)
-                    .retry_after(Duration::from_secs(OUR_TROUBLE_RETRY_AFTER))
-            }
+            PipelineError::ShuttingDown => Self::shutting_down(),
             PipelineError::Internal(what) => {
                 tracing::error!(what, "internal error");
                 Self::internal()
             }
         }
+    }
+
+    /// The process is ending, and another one does not answer yet.
+    pub fn shutting_down() -> Self {
+        let text = "Le service redémarre ; réessayez dans quelques secondes. (The service is restarting.)";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", Some("shutting_down"), text)
+            .retry_after(Duration::from_secs(OUR_TROUBLE_RETRY_AFTER))
     }
 
     fn stopped(stop: &Stop) -> Self {

@@ -75,6 +75,9 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/sqlite/0006_evidence.sql"),
 ];
 
+/// Number of the form that this program keeps a store in. A program of another number cannot write beside it.
+pub const SCHEMA: usize = MIGRATIONS.len();
+
 /// A SQLite ledger, cheap to clone.
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
@@ -252,6 +255,14 @@ impl SqliteStore {
 
     pub(super) fn count_refusal(&self, day: &str, reason: &'static str) -> bool {
         self.writer.as_ref().is_some_and(|writer| writer.count_refusal(day, reason))
+    }
+
+    pub(super) async fn hand_over(&self) -> Result<(), StoreError> {
+        self.writer()?.hand_over().await
+    }
+
+    pub(super) async fn take_back(&self) -> Result<(), StoreError> {
+        self.writer()?.take_back().await
     }
 
     pub(super) async fn close(&self) -> Result<(), StoreError> {

@@ -6,9 +6,9 @@ use super::Ledger;
 use crate::clock::Clock;
 use crate::shutdown::Shutdown;
 
-/// Sweeps every `interval` until shutdown begins. A store that cannot be written is tried again at the next turn.
+/// Sweeps every `interval` until shutdown begins or another process takes over. A store that cannot be written is tried again at the next turn.
 pub async fn sweep_until_shutdown(ledger: Ledger, clock: Clock, interval: Duration, shutdown: Shutdown) {
-    while !shutdown.has_begun() {
+    while !shutdown.has_retired() {
         match ledger.sweep(clock.now()).await {
             Ok(0) => {}
             Ok(expired) => {
@@ -18,6 +18,6 @@ pub async fn sweep_until_shutdown(ledger: Ledger, clock: Clock, interval: Durati
             Err(error) => tracing::error!(%error, "the sweep failed and will be tried again"),
         }
         let pause = tokio::time::sleep(interval);
-        tokio::select! { () = pause => {}, () = shutdown.begun() => {} }
+        tokio::select! { () = pause => {}, () = shutdown.retired() => {} }
     }
 }

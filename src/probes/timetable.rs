@@ -31,7 +31,7 @@ pub fn slot_after(now: Timestamp, every: Duration) -> Timestamp {
 pub(super) async fn keep(probes: Probes) {
     let parts = probes.0.parts.clone();
     let mut chance = chance();
-    while !parts.shutdown.has_begun() {
+    while !parts.shutdown.has_retired() {
         let plan = plan(&probes);
         let (every, jitter) = plan;
         let late = jitter.mul_f64(chance.random::<f64>());
@@ -70,7 +70,7 @@ async fn wait(probes: &Probes, due: Timestamp, planned: (Duration, Duration)) ->
             return true;
         }
         tokio::select! {
-            () = shutdown.begun() => return false,
+            () = shutdown.retired() => return false,
             () = clock.sleep_until(clock.tick().plus(left.min(LOOK))) => {}
         }
         if plan(probes) != planned {

@@ -11,7 +11,8 @@ use std::time::Duration;
 use governor::clock::{Clock as GovernorClock, Reference};
 use governor::middleware::StateInformationMiddleware;
 use governor::nanos::Nanos;
-use governor::state::keyed::HashMapStateStore;
+use governor::state::StateStore;
+use governor::state::keyed::{HashMapStateStore, ShrinkableKeyedStateStore};
 use governor::{Quota as GovernorRate, RateLimiter};
 
 use super::Rate;
@@ -43,7 +44,43 @@ impl GovernorClock for Clock {
     }
 }
 
-type Limiter = RateLimiter<Arc<str>, HashMapStateStore<Arc<str>>, Clock, StateInformationMiddleware>;
+type Limiter = RateLimiter<Arc<str>, Store, Clock, StateInformationMiddleware>;
+
+/// Governor's own store, shared with its limiter, so that its states can be told to another process.
+#[derive(Clone, Default)]
+struct Store(Arc<HashMapStateStore<Arc<str>>>);
+
+impl StateStore for Store {
+    type Key = Arc<str>;
+
+    fn measure_and_replace<T, F, E>(&self, key: &Arc<str>, f: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        self.0.measure_and_replace(key, f)
+    }
+}
+
+impl ShrinkableKeyedStateStore<Arc<str>> for Store {
+    fn retain_recent(&self, drop_below: Nanos) {
+        self.0.retain_recent(drop_below);
+    }
+
+    fn shrink_to_fit(&self) {
+        self.0.shrink_to_fit();
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// How far ahead of now each resident's rate is used up, in nanoseconds: what another process needs to go on counting.
+pub type UsedRates = HashMap<Arc<str>, u64>;
 
 /// Residents in one limiter before those at rest are forgotten for the first time. Then twice as many as were found busy:
 /// whoever asks never looks through all of them for each request.
@@ -81,6 +118,9 @@ pub struct RateState {
 pub struct RateGuard {
     rate: Rate,
     limiter: Limiter,
+    store: Store,
+    /// When the limiter was made: its states are times since then.
+    start: Tick,
     trim_above: AtomicUsize,
     clock: Clock,
     open: OpenCalls,
@@ -112,13 +152,51 @@ impl RateGuard {
     /// A guard for one plan; all plans count open calls in one place.
     pub fn new(rate: Rate, clock: Clock, open: OpenCalls) -> Self {
         let quota = GovernorRate::per_minute(rate.requests_per_minute).allow_burst(rate.burst);
+        let (store, start) = (Store::default(), clock.tick());
         let limiter = RateLimiter::<_, _, _, governor::middleware::NoOpMiddleware<Tick>>::new(
             quota,
-            HashMapStateStore::default(),
+            store.clone(),
             clock.clone(),
         )
         .with_middleware::<StateInformationMiddleware>();
-        Self { rate, limiter, trim_above: AtomicUsize::new(TRIM_ABOVE), clock, open }
+        Self { rate, limiter, store, start, trim_above: AtomicUsize::new(TRIM_ABOVE), clock, open }
+    }
+
+    /// Where each resident stands who is not at rest.
+    pub fn used(&self) -> UsedRates {
+        let elapsed = self.elapsed();
+        let residents: Vec<Arc<str>> = self.store.0.lock().keys().cloned().collect();
+        let ahead = |resident: &Arc<str>| {
+            let read = |state: Option<Nanos>| Err::<((), Nanos), _>(state);
+            self.store.measure_and_replace(resident, read).err().flatten()?.as_u64().checked_sub(elapsed)
+        };
+        residents.into_iter().filter_map(|resident| Some((ahead(&resident)?, resident))).map(|(n, r)| (r, n)).collect()
+    }
+
+    /// Goes on from where another process stood.
+    pub fn go_on_from(&self, used: &UsedRates) {
+        let elapsed = self.elapsed();
+        for (resident, ahead) in used {
+            let state = Nanos::new(elapsed.saturating_add(*ahead));
+            let _set = self.store.measure_and_replace(resident, |_| Ok::<_, ()>(((), state)));
+        }
+    }
+
+    fn elapsed(&self) -> u64 {
+        u64::try_from(self.clock.tick().since(self.start).as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Opens one call of `resident` whatever the plan allows: one that another process has open.
+    pub fn open_elsewhere(&self, resident: &str) -> SimultaneousPermit {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let resident: Arc<str> = resident.into();
+        *open.entry(Arc::clone(&resident)).or_insert(0) += 1;
+        SimultaneousPermit { resident, open: Arc::clone(&self.open) }
+    }
+
+    /// Calls open now, by resident.
+    pub fn open_calls(&self) -> HashMap<Arc<str>, u32> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The rate that is guarded.
@@ -215,6 +293,32 @@ mod tests {
         clock.advance(Duration::from_secs(60));
         (0..=next).for_each(|resident| ask(TRIM_ABOVE + 2 + resident));
         assert!(guard.limiter.len() <= next + 1, "those at rest take no room");
+    }
+
+    #[test]
+    fn another_process_goes_on_counting_where_this_one_stood() {
+        let clock = Clock::manual("2026-11-24T10:00:00Z".parse().unwrap());
+        let former = guard(&clock);
+        clock.advance(Duration::from_secs(1_000));
+        drop(former.enter("at rest").unwrap());
+        clock.advance(Duration::from_secs(60));
+        let _first = former.enter("a").unwrap();
+        former.enter("a").unwrap();
+
+        // Its clock began at another time.
+        let other = Clock::manual("2026-11-24T11:00:00Z".parse().unwrap());
+        other.advance(Duration::from_secs(7));
+        let next = guard(&other);
+        other.advance(Duration::from_secs(5));
+        assert_eq!(former.used().len(), 1, "who is at rest needs no memory");
+        next.go_on_from(&former.used());
+        let elsewhere: Vec<_> = former.open_calls().into_keys().map(|name| next.open_elsewhere(&name)).collect();
+        assert_eq!(next.open_calls(), former.open_calls());
+        let Err(RateRefusal::RequestsPerMinute(wait)) = next.enter("a") else { panic!("the burst was used up there") };
+        assert_eq!(wait, Duration::from_secs(10));
+        assert_eq!(next.enter("at rest").unwrap().0.remaining, 1);
+        drop(elsewhere);
+        assert!(next.open_calls().is_empty());
     }
 
     #[test]

@@ -70,6 +70,8 @@ pub struct Metrics {
     pub settlements_late: IntCounter,
     /// Reloads of the terms, by outcome.
     pub terms_reloads: IntCounterVec,
+    /// By outcome: completed, refused, taken_back.
+    pub handovers: IntCounterVec,
     /// By window: hour, month, year.
     pub town_spent: IntGaugeVec,
     /// By window: month, year.
@@ -164,6 +166,7 @@ impl Metrics {
             ceilings_exceeded: declare.counter(names::CEILINGS_EXCEEDED),
             settlements_late: declare.counter(names::SETTLED_LATE),
             terms_reloads: declare.counters(names::TERMS_RELOADS, &[OUTCOME]),
+            handovers: declare.counters(names::HANDOVERS, &[OUTCOME]),
             town_spent: declare.gauges(names::TOWN_SPENT, &[WINDOW]),
             town_envelope: declare.gauges(names::TOWN_ENVELOPE, &[WINDOW]),
             alerts_raised: declare.counters(names::ALERTS_RAISED, &[REASON]),

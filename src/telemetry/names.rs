@@ -92,6 +92,9 @@ pub const TERMS_RELOADS: Metric = Metric {
     name: "passerelle_terms_reloads_total",
     help: "Times that prices, plans and the envelope were read again while serving.",
 };
+/// Handovers between processes by outcome.
+pub const HANDOVERS: Metric =
+    Metric { name: "passerelle_handovers_total", help: "Handovers to another process by outcome." };
 /// Nano-euros that the town has spent, settled, in the current hour, month and year.
 pub const TOWN_SPENT: Metric = Metric {
     name: "passerelle_town_spent_euro_nanos",

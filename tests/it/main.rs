@@ -39,3 +39,4 @@ mod store_trouble;
 mod support;
 mod terms;
 mod transcription;
+mod upgrade;

@@ -21,8 +21,8 @@ async fn served(router: Router, max: usize) -> (SocketAddr, CancellationToken) {
     let address = listener.local_addr().unwrap();
     let settled = CancellationToken::new();
     let limits = ConnectionConfig { max, header_read: IDLE, idle: IDLE };
-    let stop = settled.clone();
-    TaskTracker::new().spawn(async move { serve(listener, router, &limits, &stop).await });
+    let hall = Hall::new(Door::Public, router, &limits, &Gate::new(), &settled);
+    TaskTracker::new().spawn(hall.serve(listener));
     (address, settled)
 }
 

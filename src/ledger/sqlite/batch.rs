@@ -106,7 +106,9 @@ impl<'a> Batch<'a> {
                     )?
                     .execute([&day, reason])?;
             }
-            Command::Close(reply) => answers.push(answer(reply, Ok(()))),
+            Command::HandOver(reply) | Command::TakeBack(reply) | Command::Close(reply) => {
+                answers.push(answer(reply, Ok(())));
+            }
         }
         Ok(())
     }

@@ -46,6 +46,10 @@ pub(super) enum Command {
     Settle(Box<Settlement>, Reply<()>),
     Sweep(Timestamp, Reply<u64>),
     Refusal(String, &'static str),
+    /// Another process is about to serve from the file: release the lock, leave the aggregates to it.
+    HandOver(Reply<()>),
+    /// It did not: take the lock again.
+    TakeBack(Reply<()>),
     Close(Reply<()>),
 }
 
@@ -55,7 +59,9 @@ impl Command {
         let lost = || StoreError::Unavailable("the batch failed".to_owned());
         match self {
             Self::Reserve(_, reply) => answers.push(answer(reply, Err(lost()))),
-            Self::Settle(_, reply) | Self::Close(reply) => answers.push(answer(reply, Err(lost()))),
+            Self::Settle(_, reply) | Self::HandOver(reply) | Self::TakeBack(reply) | Self::Close(reply) => {
+                answers.push(answer(reply, Err(lost())));
+            }
             Self::Sweep(_, reply) => answers.push(answer(reply, Err(lost()))),
             Self::Refusal(..) => {}
         }
@@ -79,14 +85,13 @@ impl WriterHandle {
     ) -> Result<Self, StoreError> {
         let (commands, received) = sync_channel(queue);
         let depth = Arc::new(AtomicU64::new(0));
-        let mut writer = Writer::new(connector, batch.max(1), generation)?;
+        let mut writer = Writer::new(connector, lock, batch.max(1), generation)?;
         let waiting = Arc::clone(&depth);
         std::thread::Builder::new()
             .name("ledger-writer".to_owned())
             .spawn(move || {
                 let (closers, flushed) = writer.run(&received, &waiting);
                 drop(writer);
-                drop(lock);
                 for closer in closers {
                     let _gone = closer.send(flushed.clone());
                 }
@@ -134,6 +139,14 @@ impl WriterHandle {
         self.send(Command::Refusal(day.to_owned(), reason)).is_ok()
     }
 
+    pub(super) async fn hand_over(&self) -> Result<(), StoreError> {
+        self.ask(Command::HandOver).await
+    }
+
+    pub(super) async fn take_back(&self) -> Result<(), StoreError> {
+        self.ask(Command::TakeBack).await
+    }
+
     pub(super) async fn close(&self) -> Result<(), StoreError> {
         loop {
             match self.ask(Command::Close).await {
@@ -156,6 +169,9 @@ pub(super) fn answer<T: Send + 'static>(reply: Reply<T>, result: Result<T, Store
 
 struct Writer {
     connector: Connector,
+    /// Makes this process the one that serves from the file. Without it, it only ends what it began: each of its
+    /// transactions reads the counters as the other process left them, and the aggregates are the other's.
+    lock: Option<File>,
     connection: Connection,
     /// Looks at the file before each write. The writer's own connection would go on from the pages that it remembers
     /// while what is on the disk is spoilt.
@@ -176,13 +192,14 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(connector: Connector, batch: usize, generation: Generation) -> Result<Self, StoreError> {
+    fn new(connector: Connector, lock: File, batch: usize, generation: Generation) -> Result<Self, StoreError> {
         let connection = connector.connect()?;
         let witness = connector.connect()?;
         let rolled_up = read::rollup_seq(&connection).map_err(|error| unavailable(&error))?;
         let mut writer = Self {
             last_size: 0,
             connector,
+            lock: Some(lock),
             connection,
             witness,
             batch,
@@ -251,17 +268,23 @@ impl Writer {
                 std::thread::sleep(GATHERING);
             }
             let waiting = std::iter::from_fn(|| received.try_recv().ok());
-            let mut commands = Vec::new();
+            let (mut commands, mut last) = (Vec::new(), None);
             for command in first.into_iter().chain(waiting).take(self.batch) {
                 depth.fetch_sub(1, Ordering::Relaxed);
                 match command {
                     Command::Close(reply) => closers.push(reply),
+                    Command::HandOver(_) | Command::TakeBack(_) => last = Some(command),
                     command => commands.push(command),
                 }
             }
             if !commands.is_empty() {
                 self.last_size = commands.len();
                 self.write(commands);
+            }
+            match last {
+                Some(Command::HandOver(reply)) => drop(reply.send(self.hand_over())),
+                Some(Command::TakeBack(reply)) => drop(reply.send(self.take_back())),
+                _ => {}
             }
             if idle || goes_on || self.dirty >= ROLLUP_ENTRIES {
                 // Told in the log and tried again at the next turn.
@@ -277,6 +300,27 @@ impl Writer {
         (closers, flushed)
     }
 
+    /// Lets another process serve from the file.
+    #[expect(clippy::unnecessary_wraps, reason = "the answer of a command")]
+    fn hand_over(&mut self) -> Result<(), StoreError> {
+        // What cannot be written now is made from the entries by the other process.
+        let _told = self.flush_rollups();
+        self.rollups.clear();
+        (self.dirty, self.behind) = (0, false);
+        self.lock = None;
+        Ok(())
+    }
+
+    /// Serves from the file again.
+    fn take_back(&mut self) -> Result<(), StoreError> {
+        if self.lock.is_none() {
+            self.lock = Some(super::lock(&self.connector.path)?);
+            self.behind = true;
+            self.memory.forget();
+        }
+        Ok(())
+    }
+
     /// Writes one batch in one commit.
     fn write(&mut self, commands: Vec<Command>) {
         let size = commands.len();
@@ -287,7 +331,7 @@ impl Writer {
             Ok(head) => {
                 self.memory.head = *head;
                 for (seq, record) in appended {
-                    if self.behind {
+                    if self.behind || self.lock.is_none() {
                         break;
                     }
                     if let Err(error) = self.roll_up(seq, &record) {
@@ -331,7 +375,7 @@ impl Writer {
                 return Err(error);
             }
         };
-        if moved {
+        if moved && self.lock.is_some() {
             // Records of others are not in the rollups yet: read at the next turn, however busy it is.
             self.behind = true;
             self.dirty = self.dirty.max(ROLLUP_ENTRIES);
@@ -365,13 +409,16 @@ impl Writer {
             Ok((connection, witness)) => {
                 self.connection = connection;
                 self.witness = witness;
-                self.behind = true;
+                self.behind = self.lock.is_some();
             }
             Err(error) => tracing::error!(%error, "the ledger cannot be opened again"),
         }
     }
 
     fn flush_rollups(&mut self) -> Result<(), StoreError> {
+        if self.lock.is_none() {
+            return Ok(());
+        }
         let result = if self.behind { self.catch_up() } else { Ok(()) }.and_then(|()| self.try_flush_rollups());
         self.stuck = result.is_err();
         match &result {
