@@ -470,6 +470,11 @@ impl Ledger {
         }
     }
 
+    /// Whether a process serves from that file now.
+    pub fn is_served(path: &Path) -> bool {
+        sqlite::is_served(path)
+    }
+
     /// Lets another process serve from the store. From here on this one only ends what it began: what it holds and
     /// settles is decided on the same counters, read anew in each transaction.
     ///

@@ -15,7 +15,7 @@ mod verify;
 mod writer;
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -193,16 +193,26 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     migrations.to_latest(connection).map_err(|error| failed(&error))
 }
 
-/// Takes the lock that makes this process the only one that serves from the file.
-fn lock(path: &Path) -> Result<File, StoreError> {
+fn lock_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
+    PathBuf::from(name)
+}
+
+/// Whether another process has that lock.
+pub(super) fn is_served(path: &Path) -> bool {
+    File::open(lock_path(path)).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// Takes the lock that makes this process the only one that serves from the file.
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let name = lock_path(path);
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
         .open(&name)
-        .map_err(|error| StoreError::Unavailable(format!("{}: {error}", PathBuf::from(&name).display())))?;
+        .map_err(|error| StoreError::Unavailable(format!("{}: {error}", name.display())))?;
     file.try_lock().map_err(|_| StoreError::InUse(path.display().to_string()))?;
     Ok(file)
 }

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
@@ -13,10 +14,13 @@ use super::sockets;
 use super::{Counted, Given, Hello, Line, OpenElsewhere, PATIENCE, Word, control_path, relay_path};
 use crate::app::{AppError, Listeners, relay};
 use crate::config::Config;
-use crate::ledger::SCHEMA;
+use crate::ledger::{Ledger, SCHEMA};
 use crate::quota::SimultaneousPermit;
 use crate::shutdown::Shutdown;
 use crate::terms::CurrentTerms;
+
+/// How often it is tried to reach a process that serves and does not listen yet.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A process that is about to take over from the one that serves.
 pub struct Successor {
@@ -32,13 +36,7 @@ impl Successor {
     /// [`AppError`] when the other process does not answer as it should, or an address is taken.
     pub async fn ask(config: &Config) -> Result<Option<(Self, Listeners)>, AppError> {
         let ledger = config.ledger.path.clone();
-        let stream = match UnixStream::connect(control_path(&ledger)).await {
-            Ok(stream) => stream,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-                return Ok(None);
-            }
-            Err(error) => return Err(failed("the process that serves cannot be asked", &error)),
-        };
+        let Some(stream) = reach(&ledger).await? else { return Ok(None) };
         let mut line = Line::new(stream);
         let hello = Hello { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id(), schema: SCHEMA };
         let asked = async {
@@ -61,7 +59,7 @@ impl Successor {
     ///
     /// # Errors
     /// [`AppError::Handover`] when the other process goes on serving.
-    pub async fn take(mut self, patience: std::time::Duration) -> Result<Taken, AppError> {
+    pub async fn take(mut self, patience: Duration) -> Result<Taken, AppError> {
         let gone = |error: io::Error| failed("the process that serves did not hand over", &error);
         let relay = relay::listen(&relay_path(&self.ledger)).map_err(gone)?;
         self.line.say(&Word::Take).await.map_err(gone)?;
@@ -70,6 +68,26 @@ impl Successor {
             Given::Refused(why) => Err(AppError::Handover(format!("the process that serves goes on: {why}"))),
         }
     }
+}
+
+/// A way to who serves from that ledger; `None` when nobody does. Who is about to begin, or to end, is waited for.
+async fn reach(ledger: &Path) -> Result<Option<UnixStream>, AppError> {
+    let reaching = async {
+        loop {
+            match UnixStream::connect(control_path(ledger)).await {
+                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                    if !Ledger::is_served(ledger) {
+                        return Ok(None);
+                    }
+                }
+                reached => return reached.map(Some),
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    let reached =
+        tokio::time::timeout(PATIENCE, reaching).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    reached.map_err(|error| failed("the process that serves cannot be asked", &error))
 }
 
 fn failed(what: &str, error: &io::Error) -> AppError {
