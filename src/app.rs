@@ -137,6 +137,7 @@ impl App {
         if !changed.is_empty() {
             tracing::info!(differences = changed.len(), "the terms in force are written into the ledger");
         }
+        reload::in_force(clock.now());
         let pipeline = Pipeline::new(config, terms.clone(), secret, ledger.clone(), clock.clone(), shutdown.clone());
         let pipeline = Arc::new(pipeline);
         let examiner = Examiner::new(config, ledger.clone(), terms.clone(), clock.clone());
@@ -222,6 +223,11 @@ impl App {
         mairie_router(self.state.clone())
     }
 
+    /// The operators' routes, for calling them without a socket.
+    pub fn ops_router(&self) -> Router {
+        ops_router(self.state.clone())
+    }
+
     /// The residents' routes, for calling them without a socket.
     pub fn public_router(&self) -> Router {
         public_router(self.state.clone(), &self.cors_origins)
@@ -248,9 +254,14 @@ impl App {
         let settled = CancellationToken::new();
         let serving = async {
             tokio::join!(
-                serve(listeners.public, public_router(state.clone(), &cors_origins), &connections, &settled),
-                serve(listeners.mairie, mairie_router(state.clone()), &connections, &settled),
-                serve(listeners.ops, ops_router(state.clone()), &connections, &settled),
+                serve(
+                    ("public", listeners.public),
+                    public_router(state.clone(), &cors_origins),
+                    &connections,
+                    &settled
+                ),
+                serve(("mairie", listeners.mairie), mairie_router(state.clone()), &connections, &settled),
+                serve(("ops", listeners.ops), ops_router(state.clone()), &connections, &settled),
             )
         };
         let stopping = async {

@@ -10,6 +10,7 @@ mod deliver;
 mod dispatch;
 mod enter;
 mod frames;
+mod gauges;
 mod route;
 mod said;
 mod settle;

@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use crate::config::ConnectionConfig;
+use crate::telemetry::{Counted, metrics};
 
 /// Most bytes that a connection of HTTP/1.1 buffers in each direction. The head of a request must fit.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -38,9 +39,9 @@ const HTTP2_CONNECTION_WINDOW: u32 = 1 << 20;
 /// How long to wait when the system gives no connection, for want of file descriptors most of the time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router` on `listener` until `settled`, then lets each connection end its last answer.
+/// Serves `router` on a listener, counted under its name, until `settled`, then lets each connection end its last answer.
 pub(super) async fn serve(
-    listener: TcpListener,
+    (name, listener): (&'static str, TcpListener),
     router: Router,
     limits: &ConnectionConfig,
     settled: &CancellationToken,
@@ -48,6 +49,7 @@ pub(super) async fn serve(
     let places = Arc::new(Semaphore::new(limits.max.min(Semaphore::MAX_PERMITS)));
     let protocols = Arc::new(protocols());
     let connections = TaskTracker::new();
+    let open = metrics().connections_open.with_label_values(&[name]);
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &places) => accepted,
@@ -56,9 +58,10 @@ pub(super) async fn serve(
         let Some((stream, place)) = accepted else { break };
         let (router, protocols) = (router.clone(), Arc::clone(&protocols));
         let (limits, settled) = (limits.clone(), settled.clone());
+        let counted = Counted::one(&open);
         connections.spawn(async move {
             hold(stream, router, &protocols, &limits, &settled).await;
-            drop(place);
+            drop((place, counted));
         });
     }
     drop(listener);

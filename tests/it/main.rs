@@ -23,6 +23,7 @@ mod endpoints;
 mod failures;
 mod ledger_contract;
 mod load_bench;
+mod metrics;
 mod money;
 mod peers;
 mod prices;
