@@ -349,6 +349,21 @@ mod reading {
         bencher.bench(|| report::build(&ledger, &period, 600, now).unwrap());
     }
 
+    /// One answer counted in its histogram, with the request behind it: between two scrapes, …
+    #[divan::bench]
+    fn observe_with_an_exemplar(bencher: Bencher<'_, '_>) {
+        let exemplar = Exemplar::new("req_0196f0c2a1b27c4e9d3f5a6b7c8d9e0f", 0);
+        let labels = &["chat", "openai", "gpt-6-luna", "completed", ""];
+        bencher.bench(|| metrics().operation_duration.observe(black_box(labels), black_box(1.4), exemplar));
+    }
+
+    /// … and in one without.
+    #[divan::bench]
+    fn observe_without(bencher: Bencher<'_, '_>) {
+        let labels = &["openai", "completed"];
+        bencher.bench(|| metrics().attempt_duration.with_label_values(black_box(labels)).observe(black_box(1.4)));
+    }
+
     /// With every model of the default catalogue asked for in two ways.
     #[divan::bench]
     fn metrics_as_text(bencher: Bencher<'_, '_>) {

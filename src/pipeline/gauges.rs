@@ -7,15 +7,40 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use providers::ProviderId;
+use providers::error::ErrorKind;
 use providers::money::Currency;
 
 use super::Pipeline;
-use crate::telemetry::Metrics;
+use crate::ledger::Outcome;
+use crate::telemetry::{Metrics, metrics};
 use crate::terms::Terms;
 
 /// What vendors limit.
 const REQUESTS: &str = "requests";
 const TOKENS: &str = "tokens";
+
+/// Ends of attempts that alerts ask about.
+const ENDS: [(Outcome, &str); 8] = [
+    (Outcome::Completed, ""),
+    (Outcome::Rejected, ErrorKind::Auth.label()),
+    (Outcome::Rejected, ErrorKind::Connect.label()),
+    (Outcome::Rejected, ErrorKind::RateLimited.label()),
+    (Outcome::Rejected, ErrorKind::QuotaExhausted.label()),
+    (Outcome::Rejected, ErrorKind::Overloaded.label()),
+    (Outcome::Rejected, ErrorKind::Server.label()),
+    (Outcome::Unknown, ErrorKind::FirstByteTimeout.label()),
+];
+
+/// Lets the counters of these vendors begin at zero: the first event of a series that it begins with shows no rate.
+pub(super) fn begin<'a>(providers: impl Iterator<Item = &'a ProviderId>) {
+    for provider in providers.map(ProviderId::as_str) {
+        let _zero = metrics().fallbacks.with_label_values(&[provider]);
+        for (outcome, error) in ENDS {
+            let _zero = metrics().attempts.with_label_values(&[provider, outcome.as_str(), error]);
+        }
+    }
+}
 
 impl Pipeline {
     /// Sets the gauges of vendors (headroom, clock, breaker) and of the terms in force (ages of prices and rates, models

@@ -35,6 +35,7 @@ mod reconcile;
 mod responses;
 mod restart;
 mod routing;
+mod scraped;
 mod stops;
 mod store_trouble;
 mod support;

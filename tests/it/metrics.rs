@@ -1,6 +1,7 @@
 //! What operators read on `/metrics`: every series is declared, none is made by what somebody sends, each moves when what
 //! it tells of happens, and nothing of a resident is in it.
 
+use std::io::Write;
 use std::time::Duration;
 
 use axum::http::Request;
@@ -270,14 +271,14 @@ async fn nothing_of_a_resident_is_in_either_format() {
 
 #[tokio::test]
 async fn a_vendor_that_refuses_the_key_and_one_that_takes_over_are_counted() {
-    let gateway = TestGateway::with("[upstream]\nbreaker_failures = 2").await;
+    let gateway = TestGateway::with("[upstream]\nbreaker_failures = 3").await;
     let key = gateway.resident();
     gateway.openai.script([rejected(401, "bad key")]);
     gateway.ask(&key, "gpt-6-luna", "x", false).await;
     let refused = "passerelle_attempts_total{error_type=\"auth\",gen_ai_provider_name=\"openai\",outcome=\"rejected\"}";
     assert_eq!(gateway.metric(refused).await, Some(1.0));
     let fallbacks = "passerelle_fallbacks_total{gen_ai_provider_name=\"openai\"}";
-    assert_eq!(gateway.metric(fallbacks).await, None, "a model asked by name has no other vendor");
+    assert_eq!(gateway.metric(fallbacks).await, Some(0.0), "a model asked by name has no other vendor");
     let broken = "passerelle_breaker_open{gen_ai_provider_name=\"openai\"}";
     assert_eq!(gateway.metric(broken).await, Some(0.0));
     gateway.openai.script([rejected(500, "x"), rejected(500, "x")]);
@@ -446,10 +447,15 @@ async fn metrics_are_told_while_the_ledger_cannot_be_read() {
     let file = gateway.folder.join("ledger.sqlite");
     let bytes = gateway.metric("passerelle_ledger_file_bytes").await.unwrap();
     assert!(bytes >= std::fs::metadata(&file).unwrap().len() as f64);
-    std::fs::write(&file, vec![b'x'; 64 << 10]).unwrap();
-    let answer = gateway.scrape("").await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(gateway.metric("passerelle_ready").await, Some(0.0));
+    // In place: the gateway has the files open.
+    for file in [&file, &gateway.folder.join("ledger.sqlite-wal")] {
+        let length = std::fs::metadata(file).unwrap().len();
+        let mut open = std::fs::OpenOptions::new().write(true).open(file).unwrap();
+        open.write_all(&vec![b'x'; usize::try_from(length).unwrap()]).unwrap();
+    }
+    assert!(gateway.ledger().verify().is_err(), "it cannot be read any more");
+    assert_eq!(gateway.scrape("").await.status, 200);
+    assert_eq!(gateway.scrape(PROMETHEUS).await.status, 200);
     for told in ["passerelle_disk_free_bytes", "process_resident_memory_bytes", "process_open_fds", "process_threads"] {
         assert!(gateway.metric(told).await.unwrap() > 0.0, "{told}");
     }
