@@ -20,7 +20,7 @@ use passerelle::config::{Environment, load};
 use passerelle::ledger::{Decision, Durability, Entry, Ledger, Settlement};
 use passerelle::quota::{Calendar, OpenCalls, Rate, RateGuard};
 use passerelle::report::{self, Period};
-use passerelle::telemetry::metrics;
+use passerelle::telemetry::{Exemplar, Format, metrics};
 use providers::Dialect;
 use providers::catalogue::{MISTRAL_TOML, Model, OPENAI_TOML, ProviderCatalogue};
 use providers::request::{ApiRequest, Endpoint};
@@ -349,9 +349,25 @@ mod reading {
         bencher.bench(|| report::build(&ledger, &period, 600, now).unwrap());
     }
 
+    /// One answer counted in its histogram, with the request behind it: between two scrapes, …
+    #[divan::bench]
+    fn observe_with_an_exemplar(bencher: Bencher<'_, '_>) {
+        let exemplar = Exemplar::new("req_0196f0c2a1b27c4e9d3f5a6b7c8d9e0f", 0);
+        let labels = &["chat", "openai", "gpt-6-luna", "completed", ""];
+        bencher.bench(|| metrics().operation_duration.observe(black_box(labels), black_box(1.4), exemplar));
+    }
+
+    /// … and in one without.
+    #[divan::bench]
+    fn observe_without(bencher: Bencher<'_, '_>) {
+        let labels = &["openai", "completed"];
+        bencher.bench(|| metrics().attempt_duration.with_label_values(black_box(labels)).observe(black_box(1.4)));
+    }
+
     /// With every model of the default catalogue asked for in two ways.
     #[divan::bench]
     fn metrics_as_text(bencher: Bencher<'_, '_>) {
+        let exemplar = Exemplar::new("req_0196f0c2a1b27c4e9d3f5a6b7c8d9e0f", 0);
         let environment = Environment::from_pairs([("OPENAI_API_KEY", "k"), ("MISTRAL_API_KEY", "k")]);
         let config = load(None, &environment).unwrap().config;
         for provider in config.catalogue.providers() {
@@ -359,14 +375,14 @@ mod reading {
                 let (vendor, id) = (provider.id.as_str(), &*model.id);
                 for (outcome, error) in [("completed", ""), ("rejected", "server")] {
                     let labels = &["chat", vendor, id, outcome, error];
-                    metrics().operation_duration.with_label_values(labels).observe(1.4);
+                    metrics().operation_duration.observe(labels, 1.4, exemplar);
                 }
-                metrics().time_to_first_chunk.with_label_values(&["chat", vendor, id]).observe(0.5);
+                metrics().time_to_first_chunk.observe(&["chat", vendor, id], 0.5, exemplar);
                 metrics().input_tokens.with_label_values(&[vendor, id]).inc_by(120);
                 metrics().output_tokens.with_label_values(&[vendor, id]).inc_by(240);
                 metrics().cost.with_label_values(&[vendor, id]).inc_by(115_543);
             }
         }
-        bencher.bench(|| metrics().render());
+        bencher.bench(|| metrics().render(Format::Text));
     }
 }

@@ -23,7 +23,7 @@ use crate::alerts::Watcher;
 use crate::clock::Clock;
 use crate::config::{AlertConfig, Config, ConnectionConfig};
 use crate::duels::Duels;
-use crate::http::{AppState, Shared, UploadSettings, mairie_router, public_router};
+use crate::http::{AppState, Shared, UploadSettings, mairie_router, ops_router, public_router};
 use crate::identity::{Directory, InstanceSecret};
 use crate::ledger::Ledger;
 use crate::pipeline::Pipeline;
@@ -160,6 +160,7 @@ impl App {
         if !changed.is_empty() {
             tracing::info!(differences = changed.len(), "the terms in force are written into the ledger");
         }
+        reload::in_force(clock.now());
         let pipeline = Pipeline::new(config, terms.clone(), secret, ledger.clone(), clock.clone(), shutdown.clone());
         let pipeline = Arc::new(pipeline);
         let examiner = Examiner::new(config, ledger.clone(), terms.clone(), clock.clone());
@@ -252,6 +253,11 @@ impl App {
     /// The mairie's routes, for calling them without a socket.
     pub fn mairie_router(&self) -> Router {
         mairie_router(self.state.clone())
+    }
+
+    /// The operators' routes, for calling them without a socket.
+    pub fn ops_router(&self) -> Router {
+        ops_router(self.state.clone())
     }
 
     /// The residents' routes, for calling them without a socket.

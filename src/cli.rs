@@ -5,6 +5,7 @@ mod config;
 mod demo;
 mod keys;
 mod ledger;
+mod metrics;
 mod output;
 mod probe;
 mod reconcile;
@@ -58,6 +59,7 @@ enum Command {
     Stop(stop::StopCommand),
     Resume(stop::ResumeCommand),
     Simulate(simulate::Simulate),
+    Metrics(metrics::MetricsCommand),
 }
 
 /// The configuration file, as many commands take it.
@@ -142,6 +144,7 @@ pub fn run() -> ExitCode {
         Command::Stop(command) => command.run(),
         Command::Resume(command) => command.run(),
         Command::Simulate(command) => command.run(),
+        Command::Metrics(command) => command.run(),
     };
     match result {
         Ok(code) => code,

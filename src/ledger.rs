@@ -7,6 +7,7 @@ mod account;
 mod adjust;
 mod alert;
 mod chain;
+mod disk;
 mod entry;
 mod error;
 mod exporting;
@@ -34,6 +35,7 @@ pub use account::{DUELS_ACCOUNT, PROBES_ACCOUNT, ResidentUse, Totals};
 pub use adjust::Author;
 pub use alert::{Alert, TownSpend};
 pub use chain::{ChainHead, Verification};
+pub use disk::DiskUse;
 pub use entry::{Assignment, Entry, LengthClass, Outcome, micros};
 pub use error::StoreError;
 pub use exporting::{ExportFormat, export};
@@ -493,6 +495,20 @@ impl Ledger {
     pub async fn take_back(&self) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(store) => store.take_back().await,
+        }
+    }
+
+    /// Commands that wait to be written; from memory.
+    pub fn queue_depth(&self) -> u64 {
+        match self {
+            Self::Sqlite(store) => store.queue_depth(),
+        }
+    }
+
+    /// What its files take on the disk, and what is free there. The store itself is not asked.
+    pub fn disk_use(&self) -> DiskUse {
+        match self {
+            Self::Sqlite(store) => store.disk_use(),
         }
     }
 

@@ -10,6 +10,7 @@ mod deliver;
 mod dispatch;
 mod enter;
 mod frames;
+mod gauges;
 mod route;
 mod said;
 mod settle;
@@ -230,6 +231,7 @@ impl Pipeline {
             let transport = &config.upstream.transport;
             Some((provider.id.clone(), Upstream::new(provider.id.clone(), dialect, &provider.api_key, transport)))
         };
+        gauges::begin(config.providers.iter().map(|provider| &provider.id));
         Self {
             providers: config.providers.iter().map(|provider| (provider.id.clone(), provider.clone())).collect(),
             upstreams: config.providers.iter().filter_map(upstream).collect(),

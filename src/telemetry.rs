@@ -3,9 +3,20 @@
 //! Nothing personal passes here: labels come from closed sets or from the catalogue, log fields are ids, counts and
 //! durations. No prompt, answer, key or address.
 
+pub mod declared;
+mod exemplar;
+mod format;
+mod guard;
 mod logs;
 mod metrics;
 pub mod names;
+mod openmetrics;
+mod page;
+mod process;
 
+pub use exemplar::{Exemplar, TracedHistograms};
+pub use format::Format;
+pub use guard::Counted;
 pub use logs::{LogFormat, init_logs};
 pub use metrics::{Metrics, metrics};
+pub use page::{markdown, text};

@@ -47,7 +47,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// The label used in metrics and the ledger.
-    pub fn label(self) -> &'static str {
+    pub const fn label(self) -> &'static str {
         match self {
             Self::Connect => "connect",
             Self::Busy => "busy",

@@ -83,6 +83,11 @@ impl ExchangeRates {
         &self.rows
     }
 
+    /// The day of the newest rate of a currency.
+    pub fn newest(&self, currency: Currency) -> Option<Date> {
+        self.rows.iter().rev().find(|row| row.currency == currency).map(|row| row.date)
+    }
+
     /// The rate in force on `date`: the latest published on or before that day. The euro is worth one euro.
     pub fn at(&self, currency: Currency, date: Date) -> Option<ExchangeRate> {
         if currency == Currency::Eur {

@@ -11,6 +11,7 @@ mod deadline;
 mod get;
 mod notify;
 mod permit;
+mod signs;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -34,11 +35,13 @@ pub use client::ClientPool;
 pub use deadline::Deadlines;
 pub use get::{AdminKey, Getter};
 pub use notify::Notifier;
+pub use signs::{SignReader, VendorSigns};
 
-use breaker::BreakerLayer;
+use breaker::{Breaker, BreakerLayer};
 use client::send;
 use deadline::DeadlineLayer;
 use permit::PermitLayer;
+use signs::Heads;
 
 /// The body of an answer as it arrives.
 pub type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, ProviderError>> + Send>>;
@@ -103,16 +106,17 @@ pub struct TransportSettings {
     pub breaker: BreakerSettings,
 }
 
-/// Builds the stack of one vendor, which sends through `pool` and reads errors in `dialect`.
-pub fn stack(settings: &TransportSettings, pool: Arc<ClientPool>, dialect: Dialect) -> UpstreamService {
-    BoxCloneSyncService::new(
-        ServiceBuilder::new()
-            .map_response(UpstreamResponse::boxed)
-            .layer(BreakerLayer::new(settings.breaker))
-            .layer(PermitLayer::new(settings.max_concurrency, settings.permit_wait))
-            .layer(DeadlineLayer::new(settings.deadlines))
-            .service_fn(move |request| send(Arc::clone(&pool), dialect, request)),
-    )
+/// Builds the stack of one vendor, which sends through `pool` and reads errors in `dialect`, and what reads its signs.
+pub fn stack(settings: &TransportSettings, pool: Arc<ClientPool>, dialect: Dialect) -> (UpstreamService, SignReader) {
+    let (heads, breaker) = (Arc::new(Heads::default()), Arc::new(Breaker::new(settings.breaker)));
+    let signs = SignReader::new(Arc::clone(&heads), Arc::clone(&breaker));
+    let service = ServiceBuilder::new()
+        .map_response(UpstreamResponse::boxed)
+        .layer(BreakerLayer::new(breaker))
+        .layer(PermitLayer::new(settings.max_concurrency, settings.permit_wait))
+        .layer(DeadlineLayer::new(settings.deadlines))
+        .service_fn(move |request| send(Arc::clone(&pool), Arc::clone(&heads), dialect, request));
+    (BoxCloneSyncService::new(service), signs)
 }
 
 impl<B: Stream<Item = Result<Bytes, ProviderError>> + Send + 'static> UpstreamResponse<B> {

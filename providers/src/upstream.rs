@@ -20,7 +20,8 @@ pub(crate) use status::status_error;
 use crate::error::ProviderError;
 use crate::stream::AnswerStream;
 use crate::transport::{
-    Addresses, ClientPool, TransportSettings, UpstreamRequest, UpstreamService, authorization, read_whole, stack,
+    Addresses, ClientPool, SignReader, TransportSettings, UpstreamRequest, UpstreamService, VendorSigns, authorization,
+    read_whole, stack,
 };
 use crate::{Dialect, ProviderId};
 
@@ -43,6 +44,7 @@ pub struct Upstream {
     authorization: Result<Option<HeaderValue>, ProviderError>,
     addresses: Addresses,
     service: UpstreamService,
+    signs: SignReader,
     retry_budget: TpsBudget,
     pool: Arc<ClientPool>,
 }
@@ -58,10 +60,10 @@ impl Upstream {
     /// Builds a vendor from its settings.
     pub fn new(id: ProviderId, dialect: Dialect, api_key: &SecretString, settings: &TransportSettings) -> Self {
         let pool = Arc::new(ClientPool::new(settings.deadlines.connect));
-        let service = stack(settings, Arc::clone(&pool), dialect);
+        let (service, signs) = stack(settings, Arc::clone(&pool), dialect);
         let retry_budget = TpsBudget::new(RETRY_BUDGET_WINDOW, RETRY_BUDGET_FLOOR, RETRY_BUDGET_SHARE);
         let authorization = authorization(api_key);
-        Self { id, dialect, authorization, addresses: Addresses::default(), service, retry_budget, pool }
+        Self { id, dialect, authorization, addresses: Addresses::default(), service, signs, retry_budget, pool }
     }
 
     /// Name of the vendor.
@@ -77,6 +79,11 @@ impl Upstream {
     /// HTTP clients in use towards it.
     pub fn shards_built(&self) -> usize {
         self.pool.shards_built()
+    }
+
+    /// What its last answers told of its limits and its clock, and whether it is left alone.
+    pub fn signs(&self) -> VendorSigns {
+        self.signs.read()
     }
 
     /// Counts a first attempt in the retry budget.

@@ -28,6 +28,15 @@ pub(super) enum Door {
 impl Door {
     const ALL: [Self; 3] = [Self::Public, Self::Mairie, Self::Ops];
 
+    /// The listener's name.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Mairie => "mairie",
+            Self::Ops => "ops",
+        }
+    }
+
     fn byte(self) -> u8 {
         match self {
             Self::Public => b'p',

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
@@ -21,6 +22,12 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// How long to wait before files are read again that could not be put into force.
 const RETRY: Duration = Duration::from_secs(10);
+
+/// Tells operators that what was read last is in force.
+pub(super) fn in_force(now: Timestamp) {
+    metrics().reload_successful.set(1);
+    metrics().reloaded.set(now.as_second());
+}
 
 /// Reads the configuration again; the error is what is wrong with it, in sentences.
 pub type Loader = Arc<dyn Fn() -> Result<Config, String> + Send + Sync>;
@@ -52,9 +59,13 @@ impl Reloader {
         metrics().terms_reloads.with_label_values(&[label]).inc();
         match &result {
             Ok(differences) => {
+                in_force(self.clock.now());
                 tracing::info!(actor, differences = differences.len(), "the terms were read again and are in force");
             }
-            Err(error) => tracing::error!(%error, "the terms could not be read again; those in force stay"),
+            Err(error) => {
+                metrics().reload_successful.set(0);
+                tracing::error!(%error, "the terms could not be read again; those in force stay");
+            }
         }
         result
     }

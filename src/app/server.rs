@@ -31,6 +31,7 @@ use super::gate::{Entering, Gate, Pass, Place};
 use super::relay::{self, Door, pass_on};
 use crate::config::ConnectionConfig;
 use crate::http::ApiError;
+use crate::telemetry::{Counted, metrics};
 
 /// Most bytes that a connection of HTTP/1.1 buffers in each direction. The head of a request must fit.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -113,9 +114,10 @@ impl Hall {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let hall = Arc::clone(self);
+        let counted = Counted::one(&metrics().connections_open.with_label_values(&[self.door.as_str()]));
         self.connections.spawn(async move {
             hall.hold(stream).await;
-            drop(place);
+            drop((place, counted));
         });
     }
 

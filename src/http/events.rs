@@ -12,12 +12,16 @@ use futures_util::Stream;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::answer::OpenRequest;
+use crate::telemetry::{Counted, metrics};
+
 /// A comment line, without the blank line that would make some clients see an empty event.
 const KEEP_ALIVE: &[u8] = b": ping\n";
+
 /// Frames on their way to the client.
 pub(super) struct EventStream<F> {
     frames: F,
     _open: OpenRequest,
+    _counted: Counted,
     keep_alive: Duration,
     /// Armed at the first silence, and set again only when it rings: most waits are short.
     timer: Pin<Box<Sleep>>,
@@ -26,7 +30,9 @@ pub(super) struct EventStream<F> {
 
 impl<F: Stream<Item = Bytes> + Unpin> EventStream<F> {
     pub(super) fn new(frames: F, open: OpenRequest, keep_alive: Duration) -> Self {
-        Self { frames, _open: open, keep_alive, timer: Box::pin(sleep(keep_alive)), last: Instant::now() }
+        let counted = Counted::one(&metrics().streams_open);
+        let timer = Box::pin(sleep(keep_alive));
+        Self { frames, _open: open, _counted: counted, keep_alive, timer, last: Instant::now() }
     }
 
     /// Resolves when nothing has come for so long that a proxy may think the stream dead.

@@ -1,22 +1,38 @@
 //! `/metrics`, `/livez`, `/readyz`: for operators, on a listener of their own.
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 
 use super::AppState;
+use crate::telemetry::{Format, Metrics};
 
-/// All metrics in Prometheus' text format.
-pub(super) async fn metrics(State(state): State<AppState>) -> impl IntoResponse {
-    let metrics = crate::telemetry::metrics();
-    match state.ledger.gauges() {
-        Ok(gauges) => {
-            metrics.reservations_open.set(i64::try_from(gauges.open_reservations).unwrap_or(i64::MAX));
-            metrics.ledger_queue.set(i64::try_from(gauges.queue_depth).unwrap_or(i64::MAX));
+/// All metrics, in the format that is asked for. Files are looked at, tables are not read.
+pub(super) async fn metrics(State(state): State<AppState>, headers: HeaderMap) -> Response {
+    let accepted: Vec<_> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let format = Format::accepted(&accepted.join(","));
+    let scrape = move || crate::telemetry::metrics().scrape(format, |metrics| show(&state, metrics));
+    match tokio::task::spawn_blocking(scrape).await {
+        Ok(text) => ([(header::CONTENT_TYPE, format.content_type())], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the metrics could not be read");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
-        Err(error) => tracing::error!(%error, "the ledger's gauges cannot be read"),
     }
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
+}
+
+/// Brings the gauges up to date that are read when somebody asks.
+fn show(state: &AppState, metrics: &Metrics) {
+    let bounded = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    metrics.ledger_queue.set(bounded(state.ledger.queue_depth()));
+    let disk = state.ledger.disk_use();
+    for (gauge, bytes) in [(&metrics.ledger_file, disk.file_bytes), (&metrics.disk_free, disk.free_bytes)] {
+        if let Some(bytes) = bytes {
+            gauge.set(bounded(bytes));
+        }
+    }
+    metrics.ready.set(i64::from(!state.shutdown.has_begun() && state.ledger.chain_head().is_ok()));
+    state.pipeline.show(metrics);
 }
 
 /// The process runs.

@@ -26,9 +26,9 @@ use rusqlite::{Connection, OpenFlags, ToSql};
 use rusqlite_migration::{M, Migrations};
 
 use super::{
-    Alert, ChainHead, Change, DaySpend, Decision, Duel, FoundDuel, KeyRecord, NewKey, OpenDuel, Record, ReportData,
-    ReservationRequest, ResidentUse, Settlement, Sighting, Stop, Stops, StoreError, StoreGauges, Totals, TownSpend,
-    Verification,
+    Alert, ChainHead, Change, DaySpend, Decision, DiskUse, Duel, FoundDuel, KeyRecord, NewKey, OpenDuel, Record,
+    ReportData, ReservationRequest, ResidentUse, Settlement, Sighting, Stop, Stops, StoreError, StoreGauges, Totals,
+    TownSpend, Verification, disk,
 };
 use crate::quota::Windows;
 use recent::{Generation, Recent};
@@ -422,8 +422,15 @@ impl SqliteStore {
 
     pub(super) fn gauges(&self) -> Result<StoreGauges, StoreError> {
         let open_reservations = self.readers.with(read::open_reservations)?;
-        let queue_depth = self.writer.as_ref().map_or(0, WriterHandle::queue_depth);
-        Ok(StoreGauges { open_reservations, queue_depth })
+        Ok(StoreGauges { open_reservations, queue_depth: self.queue_depth() })
+    }
+
+    pub(super) fn queue_depth(&self) -> u64 {
+        self.writer.as_ref().map_or(0, WriterHandle::queue_depth)
+    }
+
+    pub(super) fn disk_use(&self) -> DiskUse {
+        disk::look(&self.path)
     }
 }
 

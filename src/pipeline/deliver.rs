@@ -14,7 +14,7 @@ use super::dispatch::{Dispatched, Reply};
 use super::frames::{Frames, Outlet};
 use super::settle::{Ending, Open};
 use super::{Answered, Delivery, Origin, Pipeline};
-use crate::telemetry::metrics;
+use crate::telemetry::{Counted, metrics};
 
 /// Why an answer was not read on after its client had left: too many were being read on already.
 const DRAIN_REFUSED: &str = "drain_refused";
@@ -250,6 +250,7 @@ async fn drain(pipeline: &Pipeline, open: &mut Open, stream: &mut AnswerStream) 
         metrics().drains.with_label_values(&["refused"]).inc();
         return broken(DRAIN_REFUSED);
     };
+    let _counted = Counted::one(&metrics().drains_open);
     let read = async {
         loop {
             match stream.next().await {

@@ -11,9 +11,9 @@ use providers::upstream::{Answer, Encoded, Reply as UpstreamReply};
 
 use super::admit::Admitted;
 use super::settle::{Attempt, Failed, Times};
-use super::{Call, Leg, Pipeline, PipelineError};
-use crate::ledger::{Assignment, Entry};
-use crate::telemetry::metrics;
+use super::{Call, Leg, Pipeline, PipelineError, Routed};
+use crate::ledger::{Assignment, Entry, micros};
+use crate::telemetry::{Exemplar, metrics};
 
 /// First pause before a retry; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -60,7 +60,9 @@ pub(super) async fn dispatch(pipeline: &Pipeline, mut admitted: Admitted) -> Res
                 times: Times::start(admitted.received, pipeline.clock.tick()),
             };
             if number == 1 {
-                metrics().overhead.observe(attempt.times.overhead().as_secs_f64());
+                let Routed { request_id, received_at, .. } = &admitted.routed;
+                let exemplar = Exemplar::new(request_id, micros(*received_at));
+                metrics().overhead.observe(&[], attempt.times.overhead().as_secs_f64(), exemplar);
             }
             let error = match attempt_call(pipeline, &admitted, &encoded, &mut attempt, try_number).await {
                 Ok(reply) => return Ok(Dispatched { admitted, reply, attempt, earlier }),
@@ -81,6 +83,7 @@ pub(super) async fn dispatch(pipeline: &Pipeline, mut admitted: Admitted) -> Res
             }
             if error.may_fall_back() && calls.peek().is_some() {
                 earlier.push(attempt.failed_entry(pipeline, &admitted, &error, false));
+                metrics().fallbacks.with_label_values(&[leg.provider.as_str()]).inc();
                 break;
             }
             return Err(Failed::after_attempt(admitted, earlier, attempt, error));

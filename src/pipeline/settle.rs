@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use providers::catalogue::PricingError;
-use providers::error::ProviderError;
+use providers::error::{ErrorKind, ProviderError};
 use providers::money::{Money, MoneyError};
 use providers::stream::AnswerFacts;
 use providers::usage::{ReportedUsage, Usage};
@@ -15,7 +15,7 @@ use super::admit::Admitted;
 use super::{Leg, Pipeline, PipelineError, Routed};
 use crate::clock::Tick;
 use crate::ledger::{Assignment, Charge, Entry, Outcome, Settlement, StoreError, micros};
-use crate::telemetry::metrics;
+use crate::telemetry::{Exemplar, metrics};
 
 /// First pause before a settlement is written again; doubled up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -112,6 +112,7 @@ impl Open {
         let held = admitted.reservation.take_unknown();
         let entry = attempt.entry(pipeline, &admitted.routed, held, ending);
         record(&attempt, &entry);
+        record_attempt(pipeline, &attempt, &entry);
         if let Some(witness) = admitted.routed.witness.take() {
             // Nobody waits any more: the books have it all the same.
             let _gone = witness.send(entry.clone());
@@ -208,16 +209,14 @@ fn record(attempt: &Attempt, entry: &Entry) {
     let metrics = metrics();
     let by_model = &[entry.provider.as_str(), &*attempt.leg.model.id];
     let error = entry.error_type.as_deref().unwrap_or_default();
-    metrics.attempts.with_label_values(&[&entry.provider, entry.outcome.as_str(), error]).inc();
+    let exemplar = Exemplar::new(&entry.request_id, entry.ended_at);
     if let Some(duration) = attempt.times.since_received(attempt.times.last) {
-        metrics
-            .operation_duration
-            .with_label_values(&[&entry.operation, by_model[0], by_model[1], entry.outcome.as_str(), error])
-            .observe(duration.as_secs_f64());
+        let labels = &[entry.operation.as_str(), by_model[0], by_model[1], entry.outcome.as_str(), error];
+        metrics.operation_duration.observe(labels, duration.as_secs_f64(), exemplar);
     }
     if let Some(first) = attempt.times.since_received(attempt.times.first_chunk) {
         let labels = &[entry.operation.as_str(), by_model[0], by_model[1]];
-        metrics.time_to_first_chunk.with_label_values(labels).observe(first.as_secs_f64());
+        metrics.time_to_first_chunk.observe(labels, first.as_secs_f64(), exemplar);
     }
     if let Some(usage) = &entry.usage {
         metrics.input_tokens.with_label_values(by_model).inc_by(usage.input_tokens());
@@ -228,6 +227,18 @@ fn record(attempt: &Attempt, entry: &Entry) {
     match entry.cost_euro_nanos {
         Some(nanos) => metrics.cost.with_label_values(by_model).inc_by(nanos.unsigned_abs()),
         None => metrics.unknown_cost.with_label_values(by_model).inc(),
+    }
+}
+
+/// Metrics of any attempt, at its end.
+fn record_attempt(pipeline: &Pipeline, attempt: &Attempt, entry: &Entry) {
+    let (metrics, outcome) = (metrics(), entry.outcome.as_str());
+    let error = entry.error_type.as_deref().unwrap_or_default();
+    metrics.attempts.with_label_values(&[&entry.provider, outcome, error]).inc();
+    // What was never sent says nothing of how long a vendor takes.
+    if ![ErrorKind::Busy.label(), ErrorKind::CircuitOpen.label()].contains(&error) {
+        let took = pipeline.clock.tick().since(attempt.times.sent);
+        metrics.attempt_duration.with_label_values(&[&entry.provider, outcome]).observe(took.as_secs_f64());
     }
 }
 
@@ -317,8 +328,7 @@ impl Attempt {
     ) -> Entry {
         let mut entry = self.entry(pipeline, &admitted.routed, None, Ending::Failed(error));
         entry.retried = retried;
-        let label = entry.error_type.as_deref().unwrap_or_default();
-        metrics().attempts.with_label_values(&[&entry.provider, entry.outcome.as_str(), label]).inc();
+        record_attempt(pipeline, self, &entry);
         entry
     }
 

@@ -130,6 +130,6 @@ async fn metrics_tell_without_a_webhook() {
     let before = raised.get();
     gateway.alerts().look().await.unwrap();
     assert!(raised.get() > before);
-    let text = metrics().render();
+    let text = metrics().render(passerelle::telemetry::Format::Text);
     assert!(text.contains("passerelle_town_spent_euro_nanos{window=\"month\"}"), "{text}");
 }

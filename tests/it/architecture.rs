@@ -115,6 +115,7 @@ fn each_library_has_its_place() {
         ("reqwest", &["providers/src/transport"]),
         ("governor", &["src/quota"]),
         ("prometheus::", &["src/telemetry"]),
+        ("procfs", &["src/telemetry/process"]),
         ("statrs", &["src/report/statistics"]),
         ("rand_pcg", &["src/report/statistics", "src/report/comparison/tests"]),
         ("jiff::Timestamp::now", &["src/clock"]),

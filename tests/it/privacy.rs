@@ -56,8 +56,10 @@ async fn no_prompt_answer_or_key_is_found_in_logs_metrics_errors_or_the_ledger()
     gateway.settled().await;
     gateway.ledger().close().await.unwrap();
 
-    let mut places =
-        vec![("errors", errors.into_bytes()), ("metrics", passerelle::telemetry::metrics().render().into_bytes())];
+    let mut places = vec![
+        ("errors", errors.into_bytes()),
+        ("metrics", passerelle::telemetry::metrics().render(passerelle::telemetry::Format::Text).into_bytes()),
+    ];
     places.push(("logs", logs.0.lock().unwrap().clone()));
     for file in std::fs::read_dir(&gateway.folder).unwrap() {
         places.push(("files", std::fs::read(file.unwrap().path()).unwrap()));

@@ -432,7 +432,7 @@ async fn no_answer_question_or_vendor_key_is_kept_of_a_probe() {
     gateway.ledger().close().await.unwrap();
     let sent = gateway.mistral.calls()[0].body["messages"][0]["content"].as_str().unwrap().to_owned();
     let mut places = vec![
-        ("metrics", passerelle::telemetry::metrics().render().into_bytes()),
+        ("metrics", passerelle::telemetry::metrics().render(passerelle::telemetry::Format::Text).into_bytes()),
         ("logs", logs.0.lock().unwrap().clone()),
         ("report", serde_json::to_vec(&report).unwrap()),
     ];

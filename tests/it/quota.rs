@@ -130,7 +130,7 @@ async fn what_is_malformed_or_for_no_model_counts_against_the_rate_like_any_requ
 async fn names_that_nobody_knows_leave_no_series_in_the_metrics() {
     let gateway = TestGateway::with("[plans.resident]\nrequests_per_minute = 1000\nburst = 1000").await;
     let key = gateway.resident();
-    let series = || passerelle::telemetry::metrics().render().lines().count();
+    let series = || passerelle::telemetry::metrics().render(passerelle::telemetry::Format::Text).lines().count();
     let invented = async |number: u32| {
         assert_eq!(gateway.ask(&key, &format!("modele-{number}"), "x", false).await.status, 404);
         let nowhere = TestGateway::post(&format!("/v1/chemin-{number}"), &key, &serde_json::json!({}));
@@ -142,7 +142,7 @@ async fn names_that_nobody_knows_leave_no_series_in_the_metrics() {
         invented(number).await;
     }
     assert_eq!(series(), before);
-    let text = passerelle::telemetry::metrics().render();
+    let text = passerelle::telemetry::metrics().render(passerelle::telemetry::Format::Text);
     assert!(!text.contains("modele-") && !text.contains("chemin-"), "{text}");
 }
 

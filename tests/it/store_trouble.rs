@@ -57,6 +57,7 @@ impl Scene {
             }
         }
         assert_eq!(self.calls().await, 2, "not one question reached a vendor");
+        assert_eq!(writable(gateway).await, "0", "operators are told");
         assert!(refused_writes(gateway).await >= before + 4, "each refused write is counted");
         for stream in streams {
             let answer = stream.rest().await.unwrap();
@@ -69,6 +70,7 @@ impl Scene {
             }
         };
         tokio::time::timeout(PATIENCE, works).await.unwrap();
+        assert_eq!(writable(gateway).await, "1");
         self.everything_is_settled(gateway).await;
     }
 
@@ -92,9 +94,16 @@ fn assert_sound(ledger: &Ledger) {
 /// The counter of refused writes, as operators read it.
 async fn refused_writes(gateway: &GatewayProcess) -> u64 {
     let metrics = Socket::get(&gateway.ops, "/metrics").await.unwrap().text();
-    // One line for each reason, and none before the first refusal.
+    // One line for each reason.
     let lines = metrics.lines().filter(|line| line.starts_with("passerelle_ledger_writes_refused_total{"));
     lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+}
+
+/// Whether the ledger takes writes, as operators read it.
+async fn writable(gateway: &GatewayProcess) -> String {
+    let metrics = Socket::get(&gateway.ops, "/metrics").await.unwrap().text();
+    let said = metrics.lines().find_map(|line| line.strip_prefix("passerelle_ledger_writable "));
+    said.unwrap().to_owned()
 }
 
 /// A command of the system; fails with it.

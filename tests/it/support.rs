@@ -1,6 +1,7 @@
 //! What the stories are told with: a gateway on a clock moved by hand, and vendors that do as they are told.
 
 pub mod chance;
+pub mod exposition;
 pub mod gateway;
 pub mod ledgers;
 pub mod month;

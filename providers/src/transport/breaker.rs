@@ -29,12 +29,21 @@ struct State {
 
 /// The shared state of one vendor's breaker.
 #[derive(Debug)]
-struct Breaker {
+pub(super) struct Breaker {
     settings: BreakerSettings,
     state: Mutex<State>,
 }
 
 impl Breaker {
+    pub(super) fn new(settings: BreakerSettings) -> Self {
+        Self { settings, state: Mutex::new(State::default()) }
+    }
+
+    /// True from the failure that opens it until a call succeeds: the trial after a pause may fail again.
+    pub(super) fn is_open(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).open_until.is_some()
+    }
+
     /// Lets a call through, or says how long the breaker stays open. After the pause one call goes ahead as a trial:
     /// the others wait for what becomes of it.
     fn admit(&self, now: Instant) -> Result<(), Duration> {
@@ -69,8 +78,8 @@ pub(super) struct BreakerLayer {
 }
 
 impl BreakerLayer {
-    pub(super) fn new(settings: BreakerSettings) -> Self {
-        Self { breaker: Arc::new(Breaker { settings, state: Mutex::new(State::default()) }) }
+    pub(super) fn new(breaker: Arc<Breaker>) -> Self {
+        Self { breaker }
     }
 }
 
@@ -109,6 +118,14 @@ where
             return GuardedCall::Refused { error: Some(error) };
         }
         GuardedCall::Made { answer: self.inner.call(request), breaker: Arc::clone(&self.breaker) }
+    }
+}
+
+#[cfg(test)]
+impl Breaker {
+    /// One that lets every call through.
+    pub(super) fn never_open() -> Self {
+        Self::new(BreakerSettings { failures: u32::MAX, pause: Duration::ZERO })
     }
 }
 

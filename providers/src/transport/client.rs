@@ -13,7 +13,9 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue}
 use http::{HeaderMap, Method};
 use reqwest::RequestBuilder;
 use reqwest::multipart::{Form as Multipart, Part};
+use tokio::time::Instant;
 
+use super::signs::Heads;
 use super::{Form, UpstreamBody, UpstreamRequest, UpstreamResponse};
 use crate::Dialect;
 use crate::error::{ErrorKind, ProviderError};
@@ -118,6 +120,7 @@ impl ClientPool {
 /// The innermost service of the stack. The request is put together by hand: a builder looks up each header's name anew.
 pub(super) async fn send(
     pool: Arc<ClientPool>,
+    heads: Arc<Heads>,
     dialect: Dialect,
     request: UpstreamRequest,
 ) -> Result<UpstreamResponse<impl Stream<Item = Result<Bytes, ProviderError>> + Send + Unpin + 'static>, ProviderError>
@@ -127,6 +130,7 @@ pub(super) async fn send(
     let mut answer = client.execute(outgoing).await.map_err(|error| transport_error(&error))?;
     let status = answer.status();
     let headers = std::mem::take(answer.headers_mut());
+    heads.note(&headers, Instant::now());
     let body = answer.bytes_stream().map(move |chunk| {
         let _counted_until_the_body_is_dropped = &guard;
         chunk.map_err(|_| ProviderError::new(ErrorKind::Cut, "The vendor's answer was cut."))

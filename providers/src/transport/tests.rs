@@ -88,14 +88,19 @@ async fn the_breaker_opens_after_failures_in_a_row_and_tries_again_with_one_call
             Ok(answer(vec![]))
         })
     });
-    let mut guarded = BreakerLayer::new(BreakerSettings { failures: 3, pause: 10 * SECOND }).layer(service);
+    let breaker = Arc::new(Breaker::new(BreakerSettings { failures: 3, pause: 10 * SECOND }));
+    let mut guarded = BreakerLayer::new(Arc::clone(&breaker)).layer(service);
     let mut outcome =
         async || guarded.ready().await.unwrap().call(request()).await.map_or_else(|error| error.kind.label(), |_| "ok");
-    assert_eq!([outcome().await, outcome().await, outcome().await], ["server"; 3]);
+    assert_eq!([outcome().await, outcome().await], ["server"; 2]);
+    assert!(!breaker.is_open());
+    assert_eq!(outcome().await, "server");
     assert_eq!(outcome().await, "circuit_open");
     tokio::time::advance(11 * SECOND).await;
+    assert!(breaker.is_open(), "nobody knows yet that it is better");
     assert_eq!([outcome().await, outcome().await], ["server", "circuit_open"], "one trial, then closed again");
     tokio::time::advance(11 * SECOND).await;
     assert_eq!([outcome().await, outcome().await], ["ok", "ok"]);
+    assert!(!breaker.is_open());
     assert_eq!(calls.load(Ordering::Relaxed), 6);
 }

@@ -76,6 +76,8 @@ pub(super) struct Accounts {
     used: Sums,
     held: Sums,
     holds: HashMap<String, Holding>,
+    /// What they hold together, nano-euros.
+    held_nanos: i64,
     /// What this batch adds to the counters.
     added: Sums,
 }
@@ -185,6 +187,11 @@ impl Accounts {
         Ok(Ok(u64::try_from(left).unwrap_or(0)))
     }
 
+    /// How many holds are open, and what they hold together in nano-euros.
+    pub(super) fn open_holds(&self) -> (usize, i64) {
+        (self.holds.len(), self.held_nanos)
+    }
+
     /// Whether a hold of that id is open.
     pub(super) fn is_open(&self, id: &str) -> bool {
         self.holds.contains_key(id)
@@ -195,12 +202,14 @@ impl Accounts {
         for (account, window) in holding.accounts() {
             self.held.add(account, window, holding.totals());
         }
+        self.held_nanos = self.held_nanos.saturating_add(holding.euro_nanos);
         self.holds.insert(id, holding);
     }
 
     /// Gives a hold back; `None` when it was resolved before.
     pub(super) fn close(&mut self, id: &str) -> Option<Holding> {
         let holding = self.holds.remove(id)?;
+        self.held_nanos = self.held_nanos.saturating_sub(holding.euro_nanos);
         for (account, window) in holding.accounts() {
             self.held.subtract(account, window, holding.totals());
         }

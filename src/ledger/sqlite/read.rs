@@ -51,6 +51,13 @@ pub(super) fn open_reservations(connection: &Connection) -> rusqlite::Result<u64
     connection.prepare_cached("SELECT count(*) FROM reservations")?.query_row([], |row| row.get(0))
 }
 
+/// How many holds are open, and what they hold together in nano-euros. Reads each: once, at the start.
+pub(super) fn open_holds(connection: &Connection) -> rusqlite::Result<(usize, i64)> {
+    connection.query_row("SELECT count(*), coalesce(sum(euro_nanos), 0) FROM reservations", [], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })
+}
+
 pub(super) fn resident_use(
     connection: &Connection,
     resident: &str,

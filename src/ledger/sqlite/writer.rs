@@ -18,7 +18,9 @@ use super::batch::Batch;
 use super::memory::Memory;
 use super::recent::Generation;
 use super::{Connector, read, trouble, unavailable};
+use crate::clock::Clock;
 use crate::ledger::{ChainHead, Decision, Record, ReservationRequest, Rollup, RollupKey, Settlement, StoreError};
+use crate::telemetry::metrics;
 
 /// The writer brings the aggregates up to date when it was idle for this long, …
 const ROLLUP_IDLE: Duration = Duration::from_secs(1);
@@ -35,6 +37,8 @@ const LAST_TURNS: u32 = 50;
 const CROWD: usize = 20;
 /// Shorter than a commit takes on most disks.
 const GATHERING: Duration = Duration::from_micros(600);
+/// The key in `meta` of the last look at a store that was in trouble.
+const LOOKED: &str = "looked";
 /// How long `close` waits between two looks at a queue that is full.
 const CLOSE_PAUSE: Duration = Duration::from_millis(10);
 
@@ -112,7 +116,7 @@ impl WriterHandle {
                 TrySendError::Full(_) => ("queue_full", StoreError::Busy),
                 TrySendError::Disconnected(_) => ("closed", StoreError::Unavailable("the writer has ended".to_owned())),
             };
-            crate::telemetry::metrics().ledger_writes_refused.with_label_values(&[label]).inc();
+            metrics().ledger_writes_refused.with_label_values(&[label]).inc();
             refused
         })
     }
@@ -167,6 +171,12 @@ pub(super) fn answer<T: Send + 'static>(reply: Reply<T>, result: Result<T, Store
     })
 }
 
+/// Tells operators what is held.
+fn show_holds((count, euro_nanos): (usize, i64)) {
+    metrics().reservations_open.set(i64::try_from(count).unwrap_or(i64::MAX));
+    metrics().reservations_held.set(euro_nanos);
+}
+
 struct Writer {
     connector: Connector,
     /// Makes this process the one that serves from the file. Without it, it only ends what it began: each of its
@@ -189,6 +199,10 @@ struct Writer {
     behind: bool,
     /// That failed the last time: it is tried again after a while, and not at every turn.
     stuck: bool,
+    /// Times commits: by the machine's own clock, whichever the gateway is on.
+    clock: Clock,
+    /// The last write failed, and nothing has been written since.
+    in_trouble: bool,
 }
 
 impl Writer {
@@ -209,7 +223,11 @@ impl Writer {
             dirty: 0,
             behind: false,
             stuck: false,
+            clock: Clock::system(),
+            in_trouble: false,
         };
+        show_holds(read::open_holds(&writer.connection).map_err(|error| unavailable(&error))?);
+        metrics().ledger_writable.set(1);
         writer.memory.head = read::chain_head(&writer.connection).map_err(|error| unavailable(&error))?;
         writer.catch_up()?;
         if writer.behind {
@@ -286,6 +304,9 @@ impl Writer {
                 Some(Command::TakeBack(reply)) => drop(reply.send(self.take_back())),
                 _ => {}
             }
+            if idle && self.in_trouble {
+                self.look();
+            }
             if idle || goes_on || self.dirty >= ROLLUP_ENTRIES {
                 // Told in the log and tried again at the next turn.
                 let _tried_again = self.flush_rollups();
@@ -326,10 +347,16 @@ impl Writer {
         let size = commands.len();
         let mut answers = Vec::with_capacity(size);
         let mut appended = Vec::new();
+        let began = self.clock.tick();
         let committed = self.try_write(commands, &mut answers, &mut appended);
+        metrics().ledger_commit.observe(self.clock.tick().since(began).as_secs_f64());
         match &committed {
             Ok(head) => {
                 self.memory.head = *head;
+                show_holds(self.memory.accounts.open_holds());
+                if self.in_trouble {
+                    self.look();
+                }
                 for (seq, record) in appended {
                     if self.behind || self.lock.is_none() {
                         break;
@@ -343,8 +370,10 @@ impl Writer {
             Err(error) => {
                 // Memory may be ahead of the file.
                 self.memory.forget();
+                self.in_trouble = true;
+                metrics().ledger_writable.set(0);
                 let label = trouble::label(error);
-                let refused = crate::telemetry::metrics().ledger_writes_refused.with_label_values(&[label]);
+                let refused = metrics().ledger_writes_refused.with_label_values(&[label]);
                 refused.inc_by(u64::try_from(size).unwrap_or(0));
                 tracing::error!(%error, trouble = label, batch.size = size, "the ledger could not be written");
                 if trouble::wants_new_connection(error) {
@@ -353,7 +382,7 @@ impl Writer {
             }
         }
         self.memory.accounts.trim();
-        crate::telemetry::metrics().ledger_batch_size.observe(u32::try_from(size).map_or(f64::MAX, f64::from));
+        metrics().ledger_batch_size.observe(u32::try_from(size).map_or(f64::MAX, f64::from));
         for answer in answers {
             answer(committed.as_ref().map(|_| ()).map_err(unavailable));
         }
@@ -401,6 +430,17 @@ impl Writer {
         }
         let head = batch.finish()?;
         transaction.commit().map(|()| head)
+    }
+
+    /// Whether the store can be written again. A write of its own, and of something new: a commit of nothing succeeds on a
+    /// full disk.
+    fn look(&mut self) {
+        let looked = read::set_meta(&self.connection, LOOKED, &self.clock.tick().nanos().to_string());
+        self.in_trouble = looked.is_err();
+        metrics().ledger_writable.set(i64::from(!self.in_trouble));
+        if looked.is_err_and(|error| trouble::wants_new_connection(&error)) {
+            self.reconnect();
+        }
     }
 
     /// A new connection, which sees the file as it is now: restored, mounted again, or still broken.

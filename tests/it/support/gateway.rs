@@ -33,6 +33,7 @@ pub struct TestGateway {
     pub folder: PathBuf,
     router: Router,
     mairie: Router,
+    ops: Router,
     probes: Probes,
     ledger: Ledger,
     app: Mutex<App>,
@@ -149,6 +150,7 @@ impl TestGateway {
             folder,
             router: app.public_router(),
             mairie: app.mairie_router(),
+            ops: app.ops_router(),
             probes: app.probes().clone(),
             ledger: app.ledger().clone(),
             app: Mutex::new(app),
@@ -230,6 +232,21 @@ impl TestGateway {
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
         Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// What `/metrics` answers to whoever accepts that.
+    pub async fn scrape(&self, accept: &str) -> Answer {
+        let request = Request::get("/metrics").header("accept", accept).body(Body::empty()).unwrap();
+        let response = self.ops.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// What one series says on `/metrics` now; `None` where there is none. Written as there: `name{label="value"}`.
+    pub async fn metric(&self, series: &str) -> Option<f64> {
+        let text = self.scrape("").await.text();
+        text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
     }
 
     pub fn ledger(&self) -> &Ledger {

@@ -209,7 +209,7 @@ pub fn entries(ledger: &Ledger) -> Vec<Entry> {
 #[derive(Debug)]
 pub struct Raw {
     pub status: u16,
-    head: String,
+    pub head: String,
     /// Of a stream: with the lengths of its chunks between.
     pub body: Vec<u8>,
 }

@@ -62,6 +62,8 @@ struct Shared {
     arrived: watch::Sender<usize>,
     /// Whether calls are answered, or wait at the gate.
     gate: watch::Sender<bool>,
+    /// What every answer's head says beside.
+    head: Arc<Mutex<Vec<(&'static str, String)>>>,
 }
 
 pub struct Vendor {
@@ -86,6 +88,7 @@ impl Vendor {
             calls: Arc::default(),
             arrived: watch::Sender::new(0),
             gate: watch::Sender::new(true),
+            head: Arc::default(),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let root = format!("http://{}", listener.local_addr().unwrap());
@@ -117,6 +120,11 @@ impl Vendor {
         self.shared.gate.send_replace(true);
     }
 
+    /// From now on every answer's head says this beside.
+    pub fn says(&self, head: impl IntoIterator<Item = (&'static str, String)>) {
+        *self.shared.head.lock().unwrap() = head.into_iter().collect();
+    }
+
     /// Waits until that many calls have arrived.
     pub async fn reached_by(&self, calls: usize) {
         self.shared.arrived.subscribe().wait_for(|arrived| *arrived >= calls).await.unwrap();
@@ -124,7 +132,7 @@ impl Vendor {
 }
 
 async fn answer(state: State<Shared>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    let mistral = state.mistral;
+    let (mistral, head) = (state.mistral, state.head.lock().unwrap().clone());
     let mut response = scripted(state, uri, headers, body).await;
     let name = if mistral { "mistral-correlation-id" } else { "x-request-id" };
     // What the vendors' edges send beside: it concerns the town's account, and must stay here.
@@ -136,6 +144,9 @@ async fn answer(state: State<Shared>, uri: Uri, headers: HeaderMap, body: Bytes)
         ("access-control-allow-origin", "*"),
         ("strict-transport-security", "max-age=1"),
     ] {
+        response.headers_mut().insert(name, value.parse().unwrap());
+    }
+    for (name, value) in head {
         response.headers_mut().insert(name, value.parse().unwrap());
     }
     response
