@@ -40,8 +40,14 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
         "FILES",
         &[
             ("/etc/passerelle/passerelle.toml", "The configuration, as the Debian package installs it."),
-            ("/var/lib/passerelle", "The ledger and the instance's secret. The ledger is the town's books: back it up."),
-            ("/usr/share/doc/passerelle/default.toml", "Every key of the configuration, with its default and a sentence."),
+            (
+                "/var/lib/passerelle",
+                "The ledger and the instance's secret. The ledger is the town's books: back it up.",
+            ),
+            (
+                "/usr/share/doc/passerelle/default.toml",
+                "Every key of the configuration, with its default and a sentence.",
+            ),
         ],
     ),
     (

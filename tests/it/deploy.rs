@@ -75,9 +75,8 @@ fn health(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, Strin
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_health_check_tells_living_from_ready_and_dead() {
-    let vendors = ["openai", "mistral"].map(|dialect| {
-        VendorProcess::start(dialect, ["--first-token-ms", "20", "--inter-token-ms", "20"])
-    });
+    let vendors = ["openai", "mistral"]
+        .map(|dialect| VendorProcess::start(dialect, ["--first-token-ms", "20", "--inter-token-ms", "20"]));
     let town = Town::new(&vendors[0].address, &vendors[1].address, "", "shutdown_seconds = 20", "");
     let key = town.key();
     let mut gateway = town.serve();
@@ -252,7 +251,8 @@ fn what_is_installed_is_a_valid_configuration_of_this_machine_alone() {
     let inside = config("deploy/container.toml");
     let container = text("deploy/Containerfile");
     let exposed = after(&container, "EXPOSE ");
-    let ports = [inside.server.public, inside.server.mairie, inside.server.ops].map(|address| address.port().to_string());
+    let ports =
+        [inside.server.public, inside.server.mairie, inside.server.ops].map(|address| address.port().to_string());
     assert_eq!(exposed, ports.join(" "));
     assert!(inside.server.ops.ip().is_unspecified() && inside.ledger.path.starts_with(&state));
     assert!(container.contains("VOLUME [\"/var/lib/passerelle\"]"));
@@ -278,7 +278,10 @@ fn versions_agree() {
     let rust = package["rust-version"].as_str().unwrap();
     let container = text("deploy/Containerfile");
     assert!(container.contains(&format!("org.opencontainers.image.version=\"{version}\"")));
-    assert!(container.contains(&format!("FROM docker.io/library/rust:{rust}.")), "built with the compiler of the tests");
+    assert!(
+        container.contains(&format!("FROM docker.io/library/rust:{rust}.")),
+        "built with the compiler of the tests"
+    );
     assert_eq!(after(&text("deploy/compose.yaml"), "image: passerelle:"), version);
     assert_eq!(after(&text("publiccode.yml"), "softwareVersion:"), version);
     assert!(text("deploy/debian/changelog").starts_with(&format!("passerelle ({version}-")));
@@ -289,7 +292,9 @@ fn the_image_is_built_from_everything_that_the_program_is_made_of() {
     let container = text("deploy/Containerfile");
     let ignored = text(".dockerignore");
     let mut copied = Vec::new();
-    for line in container.lines().filter_map(|line| line.strip_prefix("COPY ")).filter(|line| !line.starts_with("--from")) {
+    for line in
+        container.lines().filter_map(|line| line.strip_prefix("COPY ")).filter(|line| !line.starts_with("--from"))
+    {
         let words: Vec<&str> = line.split_whitespace().collect();
         copied.extend(words[..words.len() - 1].iter().map(|path| (*path).to_owned()));
     }
@@ -301,7 +306,8 @@ fn the_image_is_built_from_everything_that_the_program_is_made_of() {
     let manifest = manifest();
     for bench in manifest["bench"].as_array().unwrap() {
         let name = bench["name"].as_str().unwrap();
-        let path = bench.get("path").map_or_else(|| format!("benches/{name}.rs"), |path| path.as_str().unwrap().to_owned());
+        let path =
+            bench.get("path").map_or_else(|| format!("benches/{name}.rs"), |path| path.as_str().unwrap().to_owned());
         assert!(copied.iter().any(|folder| path.starts_with(folder.as_str())), "{path}");
     }
     let mut folders = vec![root().join("src"), root().join("providers/src")];

@@ -127,7 +127,7 @@ if [[ -z $program ]]; then
     deploy/package --output "$work" | tail -n 1
     program="$PWD/target/package/passerelle"
 else
-    deploy/package --binary "$program" --output "$work" | tail -n 1
+    deploy/package --binary "$program" --output "$work" --fast | tail -n 1
 fi
 version="$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)"
 older="passerelle_$version-1_$(dpkg --print-architecture).deb"
