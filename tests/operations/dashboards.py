@@ -23,6 +23,7 @@ from prometheus import Failure, Prometheus
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DASHBOARDS = ROOT / "config" / "grafana" / "dashboards"
+RUNBOOK = ROOT / "deploy" / "doc" / "runbook.md"
 # How long every panel may take to have something to show.
 PATIENCE_SECONDS = 60
 # What Grafana fills in, for scrapes a second apart.
@@ -192,18 +193,37 @@ def check_variables(prometheus, dashboards, problems):
                 problems.expect(values, f"{name} has no value")
 
 
-def check_names(rules, dashboards, declared, problems):
+def check_runbook(prometheus, problems):
+    """What the runbook tells to ask can be asked; most of it has no answer while nothing is wrong. The expressions."""
+    text = re.sub(r"(?ms)^```.*?^```$", "", RUNBOOK.read_text(encoding="utf-8"))
+    shown = [code.replace("\n", " ") for code in re.findall(r"`([^`]+)`", text)]
+    # Code that names a metric and is more than a command.
+    asked = [code for code in shown if re.search(r"\b(passerelle|gen_ai|process)_\w+|passerelle:|^up\{", code)]
+    problems.expect(asked, "the runbook asks nothing")
+    for expression in asked:
+        try:
+            prometheus.query(expression)
+        except Failure as error:
+            problems.add(f"runbook: {expression}: {error}")
+    return asked
+
+
+def check_names(rules, dashboards, runbook, declared, problems):
     """No question about what is not there, and nothing there that nobody asks for."""
+    recorded = {rule["name"] for rule in rules if rule["type"] == "recording"}
+    known = declared | recorded | OF_PROMETHEUS | OF_THE_PROCESS
     asked = {}
+    for expression in runbook:
+        for name in promql.metrics(expression):
+            name = promql.base(name, declared)
+            problems.expect(name in known, f"the runbook asks for {name}, which names.rs does not declare")
     for dashboard in dashboards:
         for panel, _, expression in queries_of(dashboard):
             for name in promql.metrics(expanded(expression, dashboard)):
                 asked.setdefault(promql.base(name, declared), f"{dashboard['uid']}: {panel}")
-    recorded = {rule["name"] for rule in rules if rule["type"] == "recording"}
     for rule in rules:
         for name in promql.metrics(rule["query"]):
             asked.setdefault(promql.base(name, declared), f"rule {rule['name']}")
-    known = declared | recorded | OF_PROMETHEUS | OF_THE_PROCESS
     for name, where in sorted(asked.items()):
         problems.expect(name in known, f"{where} asks for {name}, which names.rs does not declare")
     for name in sorted(declared - set(asked)):
@@ -242,10 +262,11 @@ def check(arguments, folder, problems):
         for rule in rules:
             problems.expect(rule["health"] == "ok", f"rule {rule['name']}: {rule['health']} {rule.get('lastError', '')}")
         check_variables(prometheus, dashboards, problems)
-        check_names(rules, dashboards, declared_metrics(arguments.names), problems)
+        runbook = check_runbook(prometheus, problems)
+        check_names(rules, dashboards, runbook, declared_metrics(arguments.names), problems)
         show(answers)
         firing = sorted({labels["alertname"] for labels, _ in prometheus.query('ALERTS{alertstate="firing"}')})
-        print(f"\n{len(answers)} queries of {len(dashboards)} dashboards, {len(rules)} rules evaluated")
+        print(f"\n{len(answers)} queries of {len(dashboards)} dashboards, {len(rules)} rules evaluated, {len(runbook)} queries of the runbook")
         print(f"alerts that fire in this town: {', '.join(firing) or 'none'}")
     finally:
         town.stop()

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Checks Prometheus' configuration, the rules and their tests, and that every alert leads to a section of the runbook.
 
-    rules.py
+    rules.py --binary target/debug/passerelle
 
 promtool checks the files and runs the tests. Then: every alert has a case in which it fires and one in which it does not,
-says what residents notice and what to do first, and links a section of the runbook that has all its parts; the recorded
-windows differ in nothing but their length. Exits with 1 when anything is not so.
+says what residents notice and what to do first, and links a section of the runbook that has all its parts; the commands there
+are the program's, and the log lines that it looks for are ones that the program writes; the recorded windows differ in nothing
+but their length. Exits with 1 when anything is not so.
 """
 
 import argparse
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,6 +23,8 @@ CONFIG = ROOT / "config" / "prometheus"
 RUNBOOK = ROOT / "deploy" / "doc" / "runbook.md"
 # What a section of the runbook about an alert says, in this order.
 PARTS = ("Means", "Residents", "See", "Now", "Later")
+# What systemd and Rust's own handler write.
+OF_THE_SYSTEM = {"exit", "oom", "panicked", "signal"}
 # Troubles that are looked for by what they are, and not by the alert.
 TROUBLES = (
     "Vendor down",
@@ -122,6 +126,47 @@ def check_runbook(alerts, sections, problems):
             problems.expect(link in anchors, f"the runbook's {title} links #{link}, which is not there")
 
 
+def commands_of(text):
+    """The program's commands in the runbook, each as its words."""
+    shown = re.findall(r"`(p [^`]+)`", text) + re.findall(r"(?m)^(p [^#\n]+)", text)
+    return [shlex.split(command.replace("…", "X"))[1:] for command in shown]
+
+
+def check_commands(text, binary, problems):
+    """Each command and each of its options is one that the program has."""
+    helps = {}
+
+    def help_of(*words):
+        if words not in helps:
+            done = subprocess.run(
+                [binary, *words, "--help"], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL, check=False
+            )
+            helps[words] = done.stdout if done.returncode == 0 else None
+        return helps[words]
+
+    for command in commands_of(text):
+        path = ()
+        for word in command:
+            # The words that say which command it is come first, or after the options of the one before.
+            if re.fullmatch(r"[a-z]+", word) and re.search(rf"(?m)^  {word}\b", help_of(*path) or ""):
+                path = (*path, word)
+        said = f"the runbook's command p {' '.join(command)}"
+        options = [word.split("=", 1)[0] for word in command if word.startswith("--")]
+        known = "".join(help_of(*path[:count]) or "" for count in range(1, len(path) + 1))
+        problems.expect(path and path[0] == command[0], f"{said}: there is no command {command[0]}")
+        for option in options if path else []:
+            problems.expect(re.search(rf"(?m)^\s+{option}\b", known), f"{said}: it has no {option}")
+
+
+def check_log_lines(text, problems):
+    """What the runbook and the alerts look for in the log is something that the program writes."""
+    sources = "".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / "src").rglob("*.rs")))
+    searches = re.findall(r"journalctl -u passerelle -g '([^']+)'", text)
+    problems.expect(searches, "no search of the log was found")
+    for words in {words for search in searches for words in search.split("|")} - OF_THE_SYSTEM:
+        problems.expect(words in sources, f"the runbook looks for “{words}” in the log, which the program never writes")
+
+
 def anchor(title):
     """The anchor that a heading gets where Markdown is shown."""
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
@@ -177,9 +222,12 @@ def sections_of(text):
 def main():
     parser = argparse.ArgumentParser(
         description="Checks Prometheus' configuration, rules and tests, and the runbook that the alerts link.",
-        epilog="example: rules.py",
+        epilog="example: rules.py --binary target/debug/passerelle",
     )
-    parser.parse_args()
+    parser.add_argument("--binary", type=Path, required=True, help="the passerelle program whose commands the runbook uses")
+    arguments = parser.parse_args()
+    if not arguments.binary.is_file():
+        parser.error(f"no such program: {arguments.binary} (cargo build makes it)")
     if not shutil.which("promtool"):
         sys.exit("there is no program promtool (Debian: apt-get install --no-install-recommends prometheus)")
     problems = Problems()
@@ -189,11 +237,14 @@ def main():
     records = len(re.findall(r"(?m)^      - record: ", rules))
     # What is read here without a parser of YAML is all that promtool reads with one.
     problems.expect(len(alerts) + records == found, f"{len(alerts)} alerts and {records} records are not {found} rules")
-    sections = sections_of(RUNBOOK.read_text(encoding="utf-8"))
+    runbook = RUNBOOK.read_text(encoding="utf-8")
+    sections = sections_of(runbook)
     check_alerts(alerts, sections, problems)
     check_runbook(alerts, sections, problems)
     check_cases(alerts, problems)
     check_windows(problems)
+    check_commands(runbook, arguments.binary.resolve(), problems)
+    check_log_lines(runbook + rules, problems)
     print(f"{len(alerts)} alerts, {records} recorded rules, {len(sections)} sections of the runbook")
     return 1 if problems.count else 0
 
