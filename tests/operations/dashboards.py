@@ -3,9 +3,9 @@
 
     dashboards.py --binary target/debug/passerelle
 
-Simulated vendors, residents and a gateway run on loopback; Prometheus scrapes them with the project's own configuration and
-evaluates its rules. Every panel must show something. Every metric that is asked for must be declared, and every declared
-metric be asked for somewhere. Prints a table of all values; exits with 1 when anything is not so.
+Simulated vendors, residents and a gateway run on loopback; Prometheus scrapes them with the project's own configuration
+and evaluates its rules. Every panel must show something. Every metric that is asked for must be declared, and every
+declared metric be asked for somewhere. Prints a table of all values; exits with 1 when anything is not so.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from pathlib import Path
 import promql
 from observed import Failure as TownFailure
 from observed import ObservedTown
+from problems import Problems
 from prometheus import Failure, Prometheus
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -32,7 +33,7 @@ VARIABLES = {"$__rate_interval": "15s", "$__interval": "1s", "$__range": "5m"}
 EMPTY = {
     ("passerelle-gateway", "Certificates end in", "A"): "no listener of the test has a certificate",
     ("passerelle-gateway", "TLS handshakes", "A"): "no listener of the test has a certificate",
-    ("passerelle-money", "Answers and models without a price", "A"): "every answer of the simulated vendors has a price",
+    ("passerelle-money", "Answers and models without a price", "A"): "all that simulated vendors answer has a price",
 }
 # Declared metrics that no panel and no rule asks for.
 UNSEEN = {}
@@ -50,27 +51,11 @@ OF_THE_PROCESS = {
 }
 
 
-class Problems:
-    """What is wrong, in sentences."""
-
-    def __init__(self):
-        self.count = 0
-
-    def add(self, sentence):
-        self.count += 1
-        print(f"FAILED {sentence}", flush=True)
-
-    def expect(self, holds, sentence):
-        if not holds:
-            self.add(sentence)
-
-
 def declared_metrics(file):
-    """Names of metrics and of labels in names.rs."""
+    """The names in names.rs that are not those of labels."""
     text = file.read_text(encoding="utf-8")
     labels = set(re.findall(r'pub const \w+: &str = "(\w+)"', text))
-    names = set(re.findall(r'"((?:passerelle|gen_ai|process)_[a-z0-9_]+)"', text)) - labels
-    return names
+    return set(re.findall(r'"((?:passerelle|gen_ai|process)_[a-z0-9_]+)"', text)) - labels
 
 
 def panels_of(dashboard):
@@ -100,9 +85,7 @@ def check_shape(dashboards, problems):
             problems.expect(panel["id"] not in ids, f"{title}: two panels have the id {panel['id']}")
             ids.add(panel["id"])
             place = panel["gridPos"]
-            cells = {
-                (place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])
-            }
+            cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
             problems.expect(not cells & taken and place["x"] + place["w"] <= 24, f"{title}: over another panel")
             taken |= cells
             if panel["type"] != "row":
@@ -214,8 +197,7 @@ def check_names(rules, dashboards, runbook, declared, problems):
     known = declared | recorded | OF_PROMETHEUS | OF_THE_PROCESS
     asked = {}
     for expression in runbook:
-        for name in promql.metrics(expression):
-            name = promql.base(name, declared)
+        for name in {promql.base(name, declared) for name in promql.metrics(expression)}:
             problems.expect(name in known, f"the runbook asks for {name}, which names.rs does not declare")
     for dashboard in dashboards:
         for panel, _, expression in queries_of(dashboard):
@@ -260,13 +242,15 @@ def check(arguments, folder, problems):
         answers = ask_all(prometheus, dashboards, problems)
         rules = prometheus.rules()
         for rule in rules:
-            problems.expect(rule["health"] == "ok", f"rule {rule['name']}: {rule['health']} {rule.get('lastError', '')}")
+            health, error = rule["health"], rule.get("lastError", "")
+            problems.expect(health == "ok", f"rule {rule['name']}: {health} {error}")
         check_variables(prometheus, dashboards, problems)
         runbook = check_runbook(prometheus, problems)
         check_names(rules, dashboards, runbook, declared_metrics(arguments.names), problems)
         show(answers)
         firing = sorted({labels["alertname"] for labels, _ in prometheus.query('ALERTS{alertstate="firing"}')})
-        print(f"\n{len(answers)} queries of {len(dashboards)} dashboards, {len(rules)} rules evaluated, {len(runbook)} queries of the runbook")
+        print(f"\n{len(answers)} queries of {len(dashboards)} dashboards, {len(runbook)} of the runbook")
+        print(f"{len(rules)} rules evaluated")
         print(f"alerts that fire in this town: {', '.join(firing) or 'none'}")
     finally:
         town.stop()

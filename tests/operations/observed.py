@@ -1,5 +1,5 @@
-"""A town whose every panel has something to show: simulated vendors that fail now and then, residents at their limits, duels,
-probes, clients that leave, a webhook, other terms.
+"""A town whose every panel has something to show: simulated vendors that fail now and then, residents at their limits,
+duels, probes, clients that leave, a webhook, other terms.
 
 Nothing leaves this machine and nothing is paid. Knows no dashboard and no Prometheus.
 """
@@ -130,7 +130,7 @@ def webhook():
 
 
 def limited(vendor):
-    """Hands calls on to `vendor`, and says in each answer what is left of the account's limits, as the real one does."""
+    """Hands calls on to `vendor`, and says in each answer what is left of the account's limits, as vendors do."""
     left = itertools.count(900, -1)
 
     class Front(Handler):

@@ -4,6 +4,7 @@ Knows no gateway and no dashboard.
 """
 
 import json
+import math
 import re
 import shutil
 import socket
@@ -105,7 +106,7 @@ class Prometheus:
         if data["resultType"] == "scalar":
             return [({}, float(data["result"][1]))]
         series = [(one["metric"], float(one["value"][1])) for one in data["result"]]
-        return [(labels, value) for labels, value in series if value == value]
+        return [(labels, value) for labels, value in series if not math.isnan(value)]
 
     def rules(self):
         """Every rule, as Prometheus read it."""

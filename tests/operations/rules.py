@@ -3,10 +3,10 @@
 
     rules.py --binary target/debug/passerelle
 
-promtool checks the files and runs the tests. Then: every alert has a case in which it fires and one in which it does not,
-says what residents notice and what to do first, and links a section of the runbook that has all its parts; the commands there
-are the program's, and the log lines that it looks for are ones that the program writes; the recorded windows differ in nothing
-but their length. Exits with 1 when anything is not so.
+promtool checks the files and runs the tests. Then: every alert has a case in which it fires and one in which it does
+not, says what residents notice and what to do first, and links a section of the runbook that has all its parts; the
+commands there are the program's, and the log lines that it looks for are ones that the program writes; the recorded
+windows differ in nothing but their length. Exits with 1 when anything is not so.
 """
 
 import argparse
@@ -17,6 +17,8 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from problems import Problems
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CONFIG = ROOT / "config" / "prometheus"
@@ -38,21 +40,6 @@ TROUBLES = (
     "Memory limit",
     "Price file broken",
 )
-
-
-class Problems:
-    """What is wrong, in sentences."""
-
-    def __init__(self):
-        self.count = 0
-
-    def add(self, sentence):
-        self.count += 1
-        print(f"FAILED {sentence}", flush=True)
-
-    def expect(self, holds, sentence):
-        if not holds:
-            self.add(sentence)
 
 
 def promtool(*arguments):
@@ -79,7 +66,8 @@ def run_promtool(problems):
     found = sum(int(number) for number in re.findall(r"SUCCESS: (\d+) rules found", said))
     tests = sorted((CONFIG / "tests").glob("*.yml"))
     with ThreadPoolExecutor(2) as pool:
-        for file, (code, said) in zip(tests, pool.map(lambda file: promtool("test", "rules", file), tests), strict=True):
+        ran = pool.map(lambda file: promtool("test", "rules", file), tests)
+        for file, (code, said) in zip(tests, ran, strict=True):
             problems.expect(code == 0, f"promtool test rules {file.name}:\n{said}")
             print(f"{file.name}: {'ok' if code == 0 else 'FAILED'}", flush=True)
     return found
@@ -100,7 +88,8 @@ def alerts_of(text):
 def check_alerts(alerts, sections, problems):
     for name, rule in alerts.items():
         severity = re.search(r"severity: (\w+)", rule)
-        problems.expect(severity and severity[1] in ("page", "ticket"), f"{name}: severity is neither page nor ticket")
+        severity = severity[1] if severity else "none"
+        problems.expect(severity in ("page", "ticket"), f"{name}: severity is neither page nor ticket")
         for annotation in ("summary", "description"):
             problems.expect(re.search(rf"^          {annotation}: ", rule, re.MULTILINE), f"{name}: no {annotation}")
         link = re.search(r'runbook_url: "\{\{ \$externalLabels\.runbook \}\}#(\S+)"', rule)
@@ -111,13 +100,14 @@ def check_alerts(alerts, sections, problems):
             continue
         parts = re.findall(r"(?m)^\*\*(\w+)\.\*\* \S", section)
         problems.expect(tuple(parts) == PARTS, f"{name}: its section of the runbook has {parts}, not {list(PARTS)}")
-        problems.expect(f"({severity[1] if severity else ''})" in section, f"{name}: the runbook says another severity")
+        problems.expect(f"({severity})" in section, f"{name}: the runbook says another severity")
 
 
 def check_runbook(alerts, sections, problems):
     anchors = {anchor(title) for title in sections}
     for title in sections:
-        problems.expect(not title.startswith("Passerelle") or title in alerts, f"the runbook tells of {title}, no alert")
+        about_an_alert = title.startswith("Passerelle")
+        problems.expect(not about_an_alert or title in alerts, f"the runbook tells of {title}, no alert")
     for trouble in TROUBLES:
         linked = re.findall(r"\(#(\w+)\)", sections.get(trouble, ""))
         problems.expect(any(link.startswith("passerelle") for link in linked), f"runbook: {trouble} links no alert")
@@ -138,8 +128,9 @@ def check_commands(text, binary, problems):
 
     def help_of(*words):
         if words not in helps:
+            line = [binary, *words, "--help"]
             done = subprocess.run(
-                [binary, *words, "--help"], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL, check=False
+                line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False
             )
             helps[words] = done.stdout if done.returncode == 0 else None
         return helps[words]
@@ -164,7 +155,7 @@ def check_log_lines(text, problems):
     searches = re.findall(r"journalctl -u passerelle -g '([^']+)'", text)
     problems.expect(searches, "no search of the log was found")
     for words in {words for search in searches for words in search.split("|")} - OF_THE_SYSTEM:
-        problems.expect(words in sources, f"the runbook looks for “{words}” in the log, which the program never writes")
+        problems.expect(words in sources, f"“{words}” is looked for in the log, and the program never writes it")
 
 
 def anchor(title):
@@ -194,7 +185,7 @@ def check_cases(alerts, problems):
         problems.add(f"the tests tell of {name}, which is no alert")
     healthy = (CONFIG / "tests" / "healthy.yml").read_text(encoding="utf-8")
     for name in alerts:
-        problems.expect(f"alertname: {name}\n" in healthy, f"{name}: not among those that are silent on an ordinary day")
+        problems.expect(f"alertname: {name}\n" in healthy, f"{name}: not among the silent of an ordinary day")
 
 
 def check_windows(problems):
@@ -210,7 +201,8 @@ def check_windows(problems):
             kinds.setdefault(kind, {})[window] = re.sub(rf"(?<=[\[e]){window}\b", "WINDOW", expression)
     problems.expect(kinds, "no recorded windows were found")
     for kind, expressions in kinds.items():
-        problems.expect(len(set(expressions.values())) == 1, f"{kind}…: its windows differ in more than their length")
+        differ = len(set(expressions.values())) > 1
+        problems.expect(not differ, f"{kind}…: its windows differ in more than their length")
 
 
 def sections_of(text):
@@ -224,7 +216,7 @@ def main():
         description="Checks Prometheus' configuration, rules and tests, and the runbook that the alerts link.",
         epilog="example: rules.py --binary target/debug/passerelle",
     )
-    parser.add_argument("--binary", type=Path, required=True, help="the passerelle program whose commands the runbook uses")
+    parser.add_argument("--binary", type=Path, required=True, help="the passerelle program that the runbook calls")
     arguments = parser.parse_args()
     if not arguments.binary.is_file():
         parser.error(f"no such program: {arguments.binary} (cargo build makes it)")
