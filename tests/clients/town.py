@@ -156,6 +156,7 @@ class Town:
         self.environment["OPENAI_API_KEY"] = "openai-key-of-the-test"
         self.environment["MISTRAL_API_KEY"] = "mistral-key-of-the-test"
         self.gateway = None
+        self.addresses = {}
         self.public = None
         self.counter = None
 
@@ -192,6 +193,7 @@ class Town:
             match = re.fullmatch(r"(public|mairie|ops) listening on (http://127\.0\.0\.1:\d+)", line)
             if match:
                 addresses[match.group(1)] = match.group(2)
+        self.addresses = addresses
         self.public = addresses["public"]
 
     def issue(self, plan, count):
