@@ -232,7 +232,7 @@ for model in gpt-6-luna mistral-small-latest; do
     inside /root/ask "$key" "$model" false >"$work/answer" || true
     is "the answer of $model" "status 200" "$(tail -n 1 "$work/answer")"
 done
-inside systemctl reload passerelle.service
+inside systemctl reload passerelle.service || fail "$(inside journalctl --no-pager -u passerelle.service | tail -n 5)"
 is "the service after a reload" "active $first" "$(inside systemctl is-active passerelle.service) $(main_pid)"
 
 title "upgraded while it serves"
