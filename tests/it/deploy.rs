@@ -194,7 +194,7 @@ fn bash_completes_commands_options_and_values() {
     assert!(offered(&["passerelle", "report", "--format", ""]).contains("xlsx"));
     for shell in ["zsh", "fish"] {
         let script = printed(&run(&["completions", shell]));
-        assert!(script.contains("healthcheck") && script.contains("--timeout-seconds"), "{shell}");
+        assert!(script.contains("healthcheck") && script.contains("timeout-seconds"), "{shell}");
     }
     assert_eq!(run(&["completions", "tcsh"]).status.code(), Some(64));
     std::fs::remove_dir_all(folder).unwrap();

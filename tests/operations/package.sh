@@ -186,7 +186,7 @@ if [[ -n $drop_in ]]; then
 fi
 vendor() {
     inside systemd-run --quiet --unit "vendor-$1" --collect /usr/local/bin/vendor simulate --dialect "$1" --listen "127.0.0.1:$2" \
-        --first-token-ms 50 --inter-token-ms 40 --output-tokens 120
+        --first-token-ms 50 --inter-token-ms 60 --output-tokens 600
 }
 cp "$program" "$machine/usr/local/bin/vendor"
 vendor openai 9101
@@ -222,14 +222,14 @@ title "asked"
 key="$(inside runuser -u passerelle -- /usr/bin/passerelle keys issue --config /etc/passerelle/passerelle.toml --plan resident)"
 cat >"$machine/root/ask" <<'ASK'
 #!/bin/sh
-# ask KEY MODEL STREAM: the status, and whether the answer came to its end.
+# ask KEY MODEL STREAM TOKENS: the status, and whether the answer came to its end.
 exec curl --silent --no-buffer --max-time 120 --write-out '\nstatus %{http_code}\n' http://127.0.0.1:8080/v1/chat/completions \
     --header "Authorization: Bearer $1" \
-    --data "{\"model\": \"$2\", \"stream\": $3, \"messages\": [{\"role\": \"user\", \"content\": \"Bonjour\"}]}"
+    --data "{\"model\": \"$2\", \"stream\": $3, \"max_tokens\": $4, \"messages\": [{\"role\": \"user\", \"content\": \"Bonjour\"}]}"
 ASK
 chmod 755 "$machine/root/ask"
 for model in gpt-6-luna mistral-small-latest; do
-    inside /root/ask "$key" "$model" false >"$work/answer" || true
+    inside /root/ask "$key" "$model" false 5 >"$work/answer" || true
     is "the answer of $model" "status 200" "$(tail -n 1 "$work/answer")"
 done
 inside systemctl reload passerelle.service || fail "$(inside journalctl --no-pager -u passerelle.service | tail -n 5)"
@@ -239,13 +239,13 @@ title "upgraded while it serves"
 for number in $(seq "$streams"); do
     model=gpt-6-luna
     if ((number % 2)); then model=mistral-small-latest; fi
-    inside /root/ask "$key" "$model" true >"$work/stream.$number" 2>&1 &
+    inside /root/ask "$key" "$model" true 600 >"$work/stream.$number" 2>&1 &
 done
 # And short questions one after the other, through all of it.
 touch "$work/asking"
 (
     while [[ -e $work/asking ]]; do
-        inside /root/ask "$key" gpt-6-luna false | tail -n 1 || echo "status none"
+        inside /root/ask "$key" gpt-6-luna false 5 | tail -n 1 || echo "status none"
     done >"$work/questions"
 ) &
 asker=$!
@@ -260,6 +260,7 @@ second="$(main_pid)"
 [[ $second != "$first" && $second != 0 ]] || fail "process $first still is the main one"
 echo "ok: process $second took over from $first"
 is "the service" active "$(inside systemctl is-active passerelle.service)"
+is "restarts by systemd" 0 "$(inside systemctl show --property=NRestarts --value passerelle.service)"
 is "the configuration is as the administrator left it" "$changed" "$(inside sha256sum /etc/passerelle/passerelle.toml)"
 for number in $(seq "$streams"); do
     until grep -q '^status' "$work/stream.$number"; do sleep 0.1; done
@@ -280,7 +281,7 @@ is "the service" inactive "$(inside systemctl is-active passerelle.service 2>/de
 inside test -s /var/lib/passerelle/ledger.sqlite || fail "a removal took the ledger"
 inside dpkg --install "/root/$newer" | tail -n 1
 is "the service" active "$(inside systemctl is-active passerelle.service)"
-inside /root/ask "$key" gpt-6-luna false >"$work/answer" || true
+inside /root/ask "$key" gpt-6-luna false 5 >"$work/answer" || true
 is "the answer to a key of before" "status 200" "$(tail -n 1 "$work/answer")"
 
 title "purged"
