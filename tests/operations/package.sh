@@ -272,6 +272,11 @@ is "streams that came to their end, of $streams" "$streams" "$whole"
 asked="$(wc -l <"$work/questions")"
 is "questions answered during the upgrade, of $asked" "$asked" "$(grep -c 'status 200' "$work/questions")"
 grep -q "has taken over from $first" "$work/upgrade.log" || fail "the package does not say that it was taken over"
+# A process that has nothing to finish ends at once, before systemd may have looked who is the main one.
+inside dpkg --install "/root/$newer" >"$work/idle.log" 2>&1
+third="$(main_pid)"
+[[ $third != "$second" && $third != 0 ]] || fail "process $second still is the main one"
+is "restarts by systemd, after an upgrade while nobody asks" 0 "$(inside systemctl show --property=NRestarts --value passerelle.service)"
 verified="$(inside runuser -u passerelle -- /usr/bin/passerelle ledger verify --config /etc/passerelle/passerelle.toml)"
 echo "ok: $(tail -n 1 <<<"$verified")"
 
