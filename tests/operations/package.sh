@@ -84,6 +84,9 @@ title() {
 
 finish() {
     local status=$?
+    if ((status != 0)) && [[ -n $leader ]]; then
+        inside journalctl --no-pager --lines 25 --unit passerelle.service >&2 || true
+    fi
     if [[ -n $nspawn ]] && kill -0 "$nspawn" 2>/dev/null; then
         # The first process of the machine; everything in it ends with it.
         kill -KILL "$leader" 2>/dev/null || true
