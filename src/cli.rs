@@ -1,10 +1,13 @@
 //! The command line. Each command is one file; exit codes are those of sysexits: 0, 64 (usage), 70 (internal), 78
 //! (configuration).
 
+mod completions;
 mod config;
 mod demo;
+mod healthcheck;
 mod keys;
 mod ledger;
+mod manual;
 mod metrics;
 mod output;
 mod probe;
@@ -38,7 +41,7 @@ const EX_CONFIG: u8 = 78;
     name = "passerelle",
     version,
     after_help = "Example: passerelle demo --once     (everything, with simulated vendors, in a minute)\n         \
-                  passerelle serve --config /etc/passerelle.toml"
+                  passerelle serve --config /etc/passerelle/passerelle.toml"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -60,6 +63,9 @@ enum Command {
     Resume(stop::ResumeCommand),
     Simulate(simulate::Simulate),
     Metrics(metrics::MetricsCommand),
+    Healthcheck(healthcheck::Healthcheck),
+    Completions(completions::Completions),
+    Manual(manual::Manual),
 }
 
 /// The configuration file, as many commands take it.
@@ -145,6 +151,9 @@ pub fn run() -> ExitCode {
         Command::Resume(command) => command.run(),
         Command::Simulate(command) => command.run(),
         Command::Metrics(command) => command.run(),
+        Command::Healthcheck(command) => command.run(),
+        Command::Completions(command) => command.run(),
+        Command::Manual(command) => command.run(),
     };
     match result {
         Ok(code) => code,

@@ -37,10 +37,11 @@ impl App {
         let settled = CancellationToken::new();
         let relayed = self.relayed();
         let halls = Halls::new(&self.state, &self.cors_origins, &self.connections, &gate, &settled);
-        self.begin_duties()?;
+        // Before the former process hears that it may leave: a service manager must know whom to follow when it does.
         if let Some(ready) = self.ready.take() {
             ready();
         }
+        self.begin_duties()?;
         let (patience, longest_call) = (self.patience, self.longest_call);
         let stopping = async {
             shutdown.begun().await;

@@ -213,7 +213,7 @@ impl Server {
                 "a process serves from this ledger, and is asked with mairie.token: set it there and here".into(),
             )
         })?;
-        let line = Notifier::new(PATIENCE).map_err(anyhow::Error::msg)?;
+        let line = Notifier::to_ourselves(PATIENCE).map_err(anyhow::Error::msg)?;
         let url = format!("http://{}/admin/v1/probes", reachable(config.server.mairie));
         Ok(Self { line, url, token })
     }
@@ -243,7 +243,7 @@ impl Server {
 }
 
 /// An address of this machine where another listens on all of them.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
         IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),

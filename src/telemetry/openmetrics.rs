@@ -156,7 +156,9 @@ mod tests {
         open.set(-3);
         let options = HistogramOpts::new("waited_seconds", "Waiting.").buckets(vec![0.000_05, 1.0, 2.5]);
         let waited = Histogram::with_opts(options).unwrap();
-        [0.5, 2.0, 9.0].map(|seconds| waited.observe(seconds));
+        for seconds in [0.5, 2.0, 9.0] {
+            waited.observe(seconds);
+        }
         registry.register(Box::new(asked)).unwrap();
         registry.register(Box::new(open)).unwrap();
         registry.register(Box::new(waited)).unwrap();

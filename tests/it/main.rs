@@ -17,6 +17,7 @@ mod comparison;
 mod configuration;
 mod connections;
 mod cuts;
+mod deploy;
 mod disconnect;
 mod duels;
 mod endpoints;

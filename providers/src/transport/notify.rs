@@ -28,13 +28,29 @@ impl Notifier {
     /// # Errors
     /// A sentence when the client cannot be built.
     pub fn new(deadline: Duration) -> Result<Self, String> {
+        Self::built(Self::builder(deadline))
+    }
+
+    /// A sender to a process of ours: the system's proxy is not asked, and no certificate is looked for or trusted, so that
+    /// none need be installed.
+    ///
+    /// # Errors
+    /// As [`Notifier::new`].
+    pub fn to_ourselves(deadline: Duration) -> Result<Self, String> {
+        Self::built(Self::builder(deadline).no_proxy().tls_certs_only([]))
+    }
+
+    fn builder(deadline: Duration) -> reqwest::ClientBuilder {
         install_crypto();
-        let client = reqwest::Client::builder()
+        reqwest::Client::builder()
             .user_agent(concat!("passerelle/", env!("CARGO_PKG_VERSION")))
             .timeout(deadline)
             // The signature is for the address that was configured, and no other.
             .redirect(reqwest::redirect::Policy::none())
-            .build();
+    }
+
+    fn built(builder: reqwest::ClientBuilder) -> Result<Self, String> {
+        let client = builder.build();
         client.map(|client| Self { client }).map_err(|error| format!("the HTTP client cannot be built: {error}"))
     }
 
