@@ -9,7 +9,7 @@ use std::time::Duration;
 use passerelle::telemetry::names;
 use serde_json::Value;
 
-use crate::support::program::{Socket, Town, VendorProcess, ask};
+use crate::support::program::{Raw, Socket, Town, VendorProcess, ask};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -49,10 +49,24 @@ impl Prometheus {
         Self { child, address: address.unwrap(), folder }
     }
 
-    async fn api(&self, path: &str) -> Value {
+    async fn get(&self, path: &str) -> Raw {
         // Of version 1.0: an answer that is not sent in chunks.
         let request = format!("GET {path} HTTP/1.0\r\nhost: x\r\n\r\n");
-        let raw = Socket::send(&self.address, &request).await.unwrap().rest().await.unwrap();
+        Socket::send(&self.address, &request).await.unwrap().rest().await.unwrap()
+    }
+
+    /// Waits until it answers queries.
+    async fn ready(&self) {
+        let asking = async {
+            while self.get("/-/ready").await.status != 200 {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asking).await.unwrap();
+    }
+
+    async fn api(&self, path: &str) -> Value {
+        let raw = self.get(path).await;
         serde_json::from_slice(&raw.body).unwrap_or_else(|_| panic!("{path}: {}", raw.text()))
     }
 
@@ -107,6 +121,7 @@ async fn prometheus_takes_every_line_keeps_the_exemplars_and_answers_the_questio
         }
     }
     let prometheus = Prometheus::watching(&gateway.ops);
+    prometheus.ready().await;
     let counted = encoded("sum(gen_ai_client_operation_duration_seconds_count)");
     let four = |answer: &Value| answer["data"]["result"][0]["value"][1] == "4";
     prometheus.eventually(&format!("/api/v1/query?query={counted}"), four).await;
