@@ -39,16 +39,6 @@ EMPTY = {
 UNSEEN = {}
 # What Prometheus itself has.
 OF_PROMETHEUS = {"up", "ALERTS"}
-# The process as the system counts it: declared by a library where names.rs does not.
-OF_THE_PROCESS = {
-    "process_cpu_seconds_total",
-    "process_max_fds",
-    "process_open_fds",
-    "process_resident_memory_bytes",
-    "process_start_time_seconds",
-    "process_threads",
-    "process_virtual_memory_bytes",
-}
 
 
 def declared_metrics(file):
@@ -194,7 +184,7 @@ def check_runbook(prometheus, problems):
 def check_names(rules, dashboards, runbook, declared, problems):
     """No question about what is not there, and nothing there that nobody asks for."""
     recorded = {rule["name"] for rule in rules if rule["type"] == "recording"}
-    known = declared | recorded | OF_PROMETHEUS | OF_THE_PROCESS
+    known = declared | recorded | OF_PROMETHEUS
     asked = {}
     for expression in runbook:
         for name in {promql.base(name, declared) for name in promql.metrics(expression)}:
