@@ -27,6 +27,7 @@ use crate::ledger::{Ledger, sweep_until_shutdown};
 use crate::pipeline::Pipeline;
 use crate::probes::{Parts, Probes};
 use crate::shutdown::Shutdown;
+use crate::telemetry::Traces;
 use crate::terms::{CurrentTerms, Terms};
 
 pub use facts::Examiner;
@@ -55,6 +56,9 @@ pub enum AppError {
     /// Alerts cannot be sent.
     #[error("{0}")]
     Webhook(String),
+    /// Traces cannot be sent.
+    #[error("{0}")]
+    Traces(String),
 }
 
 /// The three listeners, bound.
@@ -111,6 +115,9 @@ impl Listeners {
 /// How long connections may take for what is already on its way once the last call is settled.
 const LAST_BYTES: Duration = Duration::from_millis(500);
 
+/// How long a collector may take for the last spans: a stop waits so much longer for one that is gone.
+const LAST_SPANS: Duration = Duration::from_secs(2);
+
 /// A gateway ready to serve.
 pub struct App {
     state: AppState,
@@ -139,6 +146,8 @@ impl App {
         }
         let pipeline = Pipeline::new(config, terms.clone(), secret, ledger.clone(), clock.clone(), shutdown.clone());
         let pipeline = Arc::new(pipeline);
+        let traces = config.traces.as_ref().map(Traces::start).transpose().map_err(AppError::Traces)?;
+        let traces = traces.unwrap_or_default();
         let examiner = Examiner::new(config, ledger.clone(), terms.clone(), clock.clone());
         let parts = Parts {
             pipeline: Arc::clone(&pipeline),
@@ -147,6 +156,7 @@ impl App {
             calendar: config.calendar.clone(),
             clock: clock.clone(),
             shutdown: shutdown.clone(),
+            traces: traces.clone(),
         };
         let state = AppState::from(Shared {
             pipeline,
@@ -171,6 +181,7 @@ impl App {
             keep_alive: config.server.keep_alive,
             total_limit: config.upstream.transport.deadlines.total,
             mairie_token: config.mairie_token.clone(),
+            traces,
         });
         Ok(Self {
             state,
@@ -207,6 +218,11 @@ impl App {
             .map_err(AppError::Webhook)
     }
 
+    /// What records requests, to be waited for by whoever reads its spans.
+    pub fn traces(&self) -> &Traces {
+        &self.state.traces
+    }
+
     /// The ledger that the app writes.
     pub fn ledger(&self) -> &Ledger {
         &self.state.ledger
@@ -235,7 +251,7 @@ impl App {
         let watcher = self.alerts()?;
         let Self { state, reloader, cors_origins, connections, sweep, patience, .. } = self;
         let shutdown = state.shutdown.clone();
-        let ledger = state.ledger.clone();
+        let (ledger, traces) = (state.ledger.clone(), state.traces.clone());
         shutdown.spawn(sweep_until_shutdown(ledger.clone(), state.clock.clone(), sweep, shutdown.clone()));
         shutdown.spawn(watcher.watch(shutdown.clone()));
         // Also without a budget: the next terms may have one.
@@ -267,6 +283,8 @@ impl App {
             () = stopping => tracing::warn!("some connections were still open at the end of server.shutdown_seconds"),
         }
         ledger.close().await?;
+        // Last, with what the last connections left behind.
+        traces.close(LAST_SPANS).await;
         Ok(())
     }
 
@@ -281,6 +299,7 @@ impl App {
             tracing::error!("some calls could not be settled in time; their holds stay until their leases end");
         }
         state.ledger.close().await?;
+        state.traces.close(LAST_SPANS).await;
         Ok(())
     }
 }

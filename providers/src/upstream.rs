@@ -20,7 +20,8 @@ pub(crate) use status::status_error;
 use crate::error::ProviderError;
 use crate::stream::AnswerStream;
 use crate::transport::{
-    Addresses, ClientPool, TransportSettings, UpstreamRequest, UpstreamService, authorization, read_whole, stack,
+    Addresses, ClientPool, TraceHeaders, TransportSettings, UpstreamRequest, UpstreamService, authorization,
+    read_whole, stack,
 };
 use crate::{Dialect, ProviderId};
 
@@ -89,17 +90,25 @@ impl Upstream {
         self.retry_budget.withdraw()
     }
 
-    /// Calls the vendor at one of its hosts. A streamed call returns at the head of the answer.
+    /// Calls the vendor at one of its hosts, which is told of the trace where there is one. A streamed call returns at the
+    /// head of the answer.
     ///
     /// # Errors
     /// [`ProviderError`] when no answer began, or a whole answer could not be read.
-    pub async fn call(&self, base_url: &str, encoded: &Encoded, request_id: &str) -> Result<Reply, ProviderError> {
+    pub async fn call(
+        &self,
+        base_url: &str,
+        encoded: &Encoded,
+        request_id: &str,
+        trace: Option<TraceHeaders>,
+    ) -> Result<Reply, ProviderError> {
         let request = UpstreamRequest {
             url: self.addresses.of(base_url, encoded.path)?,
             authorization: self.authorization.clone()?,
             body: encoded.body.clone(),
             stream: encoded.stream,
             request_id: request_id.to_owned(),
+            trace,
         };
         let response = self.service.clone().oneshot(request).await?;
         let upstream_request_id = status::request_id(&response.headers);

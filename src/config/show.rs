@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use super::Loaded;
 
 /// Keys that hold secrets.
-const SECRETS: &[&str] = &["api_key", "token", "webhook_secret", "webhook_url"];
+const SECRETS: &[&str] = &["api_key", "token", "webhook_secret", "webhook_url", "otlp_headers"];
 const STARS: &str = "********";
 
 /// The configuration in force as TOML. A secret that is set shows as stars, one that is not as an empty text.

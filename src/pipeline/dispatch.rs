@@ -11,7 +11,7 @@ use providers::upstream::{Answer, Encoded, Reply as UpstreamReply};
 
 use super::admit::Admitted;
 use super::settle::{Attempt, Failed, Times};
-use super::{Call, Leg, Pipeline, PipelineError};
+use super::{Call, Leg, Pipeline, PipelineError, Routed};
 use crate::ledger::{Assignment, Entry};
 use crate::telemetry::metrics;
 
@@ -68,7 +68,7 @@ pub(super) async fn dispatch(pipeline: &Pipeline, mut admitted: Admitted) -> Res
                 Err(CallError::Ours(error)) => return Err(Failed::without_attempt(admitted, earlier, error)),
             };
             tracing::warn!(
-                request.id = %admitted.routed.request_id, provider.name = %leg.provider, attempt = number,
+                request.id = %admitted.routed.request_id, gen_ai.provider.name = %leg.provider, attempt = number,
                 error.r#type = error.kind.label(), http.status = error.status, "an attempt failed"
             );
             let retry =
@@ -122,7 +122,12 @@ async fn attempt_call(
     if try_number == 1 {
         upstream.note_first_attempt();
     }
-    let reply = upstream.call(&leg.host.base_url, encoded, &admitted.routed.request_id).await;
+    let Routed { request_id, trail, .. } = &admitted.routed;
+    let span = trail.attempt(attempt.number, &leg.host.base_url);
+    // A trace ties the questions of one client together: only hosts that the town trusts with it are told.
+    let told = pipeline.providers.get(&leg.provider).is_some_and(|provider| provider.trace_context);
+    let trace = trail.trace().filter(|_| told).map(|trace| trace.headers(span));
+    let reply = upstream.call(&leg.host.base_url, encoded, request_id, trace).await;
     match reply.map_err(CallError::Provider)? {
         UpstreamReply::Whole(answer) => {
             let now = pipeline.clock.tick();

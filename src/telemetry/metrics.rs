@@ -84,6 +84,10 @@ pub struct Metrics {
     pub probe_rounds: IntCounterVec,
     /// Lag of probes.
     pub probe_lag: Histogram,
+    /// Lost log lines.
+    pub log_lines_dropped: IntCounter,
+    /// Lost spans.
+    pub spans_dropped: IntCounter,
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
@@ -171,6 +175,8 @@ impl Metrics {
             duels: declare.counters(names::DUELS, &[OUTCOME]),
             probe_rounds: declare.counters(names::PROBE_ROUNDS, &[OUTCOME]),
             probe_lag: declare.histogram(names::PROBE_LAG, LAG_BUCKETS),
+            log_lines_dropped: declare.counter(names::LOG_LINES_DROPPED),
+            spans_dropped: declare.counter(names::SPANS_DROPPED),
             registry: declare.0,
         }
     }

@@ -119,6 +119,15 @@ pub const PROBE_LAG: Metric =
 pub const DUELS: Metric =
     Metric { name: "passerelle_duels_total", help: "Blind duels by outcome: answered (both whole), failed, judged." };
 
+/// Log lines that could not be written: standard error was closed, or nobody read it.
+pub const LOG_LINES_DROPPED: Metric = Metric {
+    name: "passerelle_log_lines_dropped_total",
+    help: "Log lines that could not be written: standard error was closed, or nobody read it.",
+};
+/// Spans that no collector took.
+pub const SPANS_DROPPED: Metric =
+    Metric { name: "passerelle_spans_dropped_total", help: "Spans that no collector took." };
+
 /// Kind of call.
 pub const OPERATION: &str = "gen_ai_operation_name";
 /// Vendor.
