@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tower::ServiceExt;
 use tower::retry::budget::{Budget, TpsBudget};
 
@@ -40,7 +40,9 @@ pub enum Reply {
 pub struct Upstream {
     id: ProviderId,
     dialect: Dialect,
-    /// The key, or what is wrong with it.
+    /// What must never be repeated.
+    api_key: SecretString,
+    /// The key as it is sent, or what is wrong with it.
     authorization: Result<Option<HeaderValue>, ProviderError>,
     addresses: Addresses,
     service: UpstreamService,
@@ -48,6 +50,8 @@ pub struct Upstream {
     pool: Arc<ClientPool>,
 }
 
+/// No vendor's key is shorter, in bytes; a shorter one, of a stand-in, may be part of any word.
+const SHORTEST_KEY: usize = 16;
 /// How long a deposit of the retry budget counts.
 const RETRY_BUDGET_WINDOW: Duration = Duration::from_secs(10);
 /// Retries always allowed, per second.
@@ -62,7 +66,8 @@ impl Upstream {
         let service = stack(settings, Arc::clone(&pool), dialect);
         let retry_budget = TpsBudget::new(RETRY_BUDGET_WINDOW, RETRY_BUDGET_FLOOR, RETRY_BUDGET_SHARE);
         let authorization = authorization(api_key);
-        Self { id, dialect, authorization, addresses: Addresses::default(), service, retry_budget, pool }
+        let api_key = api_key.clone();
+        Self { id, dialect, api_key, authorization, addresses: Addresses::default(), service, retry_budget, pool }
     }
 
     /// Name of the vendor.
@@ -110,7 +115,7 @@ impl Upstream {
             request_id: request_id.to_owned(),
             trace,
         };
-        let response = self.service.clone().oneshot(request).await?;
+        let response = self.service.clone().oneshot(request).await.map_err(|error| self.without_key(error))?;
         let upstream_request_id = status::request_id(&response.headers);
         // A model that cannot stream its answer sends it whole, and says so.
         if encoded.stream && is_event_stream(&response.headers) {
@@ -120,6 +125,18 @@ impl Upstream {
         let mut answer = encoded.decode(&body)?;
         answer.facts.upstream_request_id = upstream_request_id;
         Ok(Reply::Whole(answer))
+    }
+
+    /// A refusal whose words quote the key: it is ours, and goes neither to a client nor into a log.
+    fn without_key(&self, mut error: ProviderError) -> ProviderError {
+        let key = self.api_key.expose_secret();
+        if key.len() >= SHORTEST_KEY {
+            let words = [Some(&mut error.message), error.param.as_mut(), error.code.as_mut()];
+            for text in words.into_iter().flatten().filter(|text| text.contains(key)) {
+                *text = text.replace(key, "[key]");
+            }
+        }
+        error
     }
 }
 

@@ -15,11 +15,16 @@ pub fn show(loaded: &Loaded) -> String {
     table.to_string()
 }
 
+/// Whether a key of that name holds a secret.
+pub(super) fn is_secret(key: &str) -> bool {
+    SECRETS.contains(&key)
+}
+
 fn hide(table: &mut Table) {
     for (key, value) in table.iter_mut() {
         match value {
             Value::Table(below) => hide(below),
-            Value::String(text) if SECRETS.contains(&key.as_str()) && !text.is_empty() => STARS.clone_into(text),
+            Value::String(text) if is_secret(key) && !text.is_empty() => STARS.clone_into(text),
             _ => {}
         }
     }

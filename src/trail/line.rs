@@ -126,3 +126,19 @@ fn word(inner: &Inner, facts: &Facts) -> &'static str {
         _ => "failed",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vendors_word_for_its_model_is_written_only_if_it_is_one() {
+        for word in ["gpt-6-luna-2026-06-30", "mistral-small-2603", "org/model:7b@q4", "a"] {
+            assert_eq!(model_word(word), Some(word));
+        }
+        for text in ["", "où est la mairie ?", "two words", "line\nfeed", "\"quoted\"", &"x".repeat(LONGEST_MODEL + 1)]
+        {
+            assert_eq!(model_word(text), None, "{text}");
+        }
+    }
+}

@@ -38,4 +38,6 @@ mod stops;
 mod store_trouble;
 mod support;
 mod terms;
+mod traces;
+mod trail;
 mod transcription;
