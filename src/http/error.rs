@@ -35,7 +35,7 @@ pub struct ApiError {
     code: Option<String>,
     retry_after: Option<u64>,
     should_retry: Option<bool>,
-    told: Told,
+    told: Box<Told>,
 }
 
 /// What operators are told of a failure; it leaves with the answer, as far as the log.
@@ -50,7 +50,7 @@ pub(super) struct Told {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.body())).into_response();
-        response.extensions_mut().insert(self.told);
+        response.extensions_mut().insert(*self.told);
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -71,7 +71,7 @@ impl ApiError {
             code: code.map(str::to_owned),
             retry_after: None,
             should_retry: None,
-            told: Told { reason: code.unwrap_or(kind), trouble: None },
+            told: Box::new(Told { reason: code.unwrap_or(kind), trouble: None }),
         }
     }
 
@@ -91,8 +91,8 @@ impl ApiError {
     }
 
     /// Says in the log what happened.
-    pub(super) fn because(mut self, what: &'static str, trouble: impl ToString) -> Self {
-        self.told.trouble = Some((what, trouble.to_string()));
+    pub(super) fn because(mut self, what: &'static str, trouble: String) -> Self {
+        self.told.trouble = Some((what, trouble));
         self
     }
 
@@ -261,7 +261,7 @@ impl ApiError {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", Some("shutting_down"), text)
                     .retry_after(Duration::from_secs(OUR_TROUBLE_RETRY_AFTER))
             }
-            PipelineError::Internal(what) => Self::internal().because("internal error", what),
+            PipelineError::Internal(what) => Self::internal().because("internal error", what.to_owned()),
         }
     }
 
@@ -406,7 +406,7 @@ impl From<StoreError> for ApiError {
         let text = "Le service ne peut pas tenir ses comptes en ce moment, il ne transmet donc aucune question ; réessayez dans un instant. (The ledger is not available.)";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", Some("ledger_unavailable"), text)
             .retry_after(Duration::from_secs(OUR_TROUBLE_RETRY_AFTER))
-            .because("the ledger could not serve a request", error)
+            .because("the ledger could not serve a request", error.to_string())
     }
 }
 
@@ -474,6 +474,6 @@ pub(super) fn panicked(_panic: &(dyn Any + Send)) -> Response {
     // Where it happened is in the line of the panic itself; its words may quote what was being read.
     ApiError::internal()
         .by_reason("panic")
-        .because("a handler panicked", "its place is in the line of the panic")
+        .because("a handler panicked", "its place is in the line of the panic".to_owned())
         .into_response()
 }

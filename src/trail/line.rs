@@ -31,7 +31,7 @@ struct Sum<'a> {
 impl<'a> Sum<'a> {
     fn of(facts: &'a Facts) -> Self {
         let entries = || facts.entries.iter().map(|entry| &**entry);
-        let last = entries().last().filter(|_| facts.calls == 1);
+        let last = entries().next_back().filter(|_| facts.calls == 1);
         let usages = || entries().filter_map(|entry| entry.usage.as_ref());
         let known = usages().next();
         let costs: Option<i64> = entries().map(|entry| entry.cost_euro_nanos).sum();
