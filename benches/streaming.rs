@@ -121,7 +121,7 @@ async fn read(client: &Upstream, base_url: &str) -> (Duration, Duration) {
     });
     let question = Encoded::chat_as_it_is(body.to_string().into(), true);
     let start = Instant::now();
-    let Reply::Stream(mut answer) = client.call(base_url, &question, "bench").await.unwrap() else {
+    let Reply::Stream(mut answer) = client.call(base_url, &question, "bench", None).await.unwrap() else {
         panic!("the answer is no stream")
     };
     answer.next().await.unwrap().unwrap();

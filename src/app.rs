@@ -29,6 +29,7 @@ use crate::ledger::Ledger;
 use crate::pipeline::Pipeline;
 use crate::probes::{Parts, Probes};
 use crate::shutdown::Shutdown;
+use crate::telemetry::Traces;
 use crate::terms::{CurrentTerms, Terms};
 
 pub use facts::Examiner;
@@ -63,6 +64,9 @@ pub enum AppError {
     /// The process that serves did not hand over.
     #[error("{0}")]
     Handover(String),
+    /// Traces cannot be sent.
+    #[error("{0}")]
+    Traces(String),
 }
 
 /// The three listeners, bound.
@@ -163,6 +167,8 @@ impl App {
         reload::in_force(clock.now());
         let pipeline = Pipeline::new(config, terms.clone(), secret, ledger.clone(), clock.clone(), shutdown.clone());
         let pipeline = Arc::new(pipeline);
+        let traces = config.traces.as_ref().map(Traces::start).transpose().map_err(AppError::Traces)?;
+        let traces = traces.unwrap_or_default();
         let examiner = Examiner::new(config, ledger.clone(), terms.clone(), clock.clone());
         let parts = Parts {
             pipeline: Arc::clone(&pipeline),
@@ -171,6 +177,7 @@ impl App {
             calendar: config.calendar.clone(),
             clock: clock.clone(),
             shutdown: shutdown.clone(),
+            traces: traces.clone(),
         };
         let state = AppState::from(Shared {
             pipeline,
@@ -195,6 +202,7 @@ impl App {
             keep_alive: config.server.keep_alive,
             total_limit: config.upstream.transport.deadlines.total,
             mairie_token: config.mairie_token.clone(),
+            traces,
         });
         Ok(Self {
             state,
@@ -240,6 +248,11 @@ impl App {
             .map_err(AppError::Webhook)
     }
 
+    /// What records requests, to be waited for by whoever reads its spans.
+    pub fn traces(&self) -> &Traces {
+        &self.state.traces
+    }
+
     /// The ledger that the app writes.
     pub fn ledger(&self) -> &Ledger {
         &self.state.ledger
@@ -281,6 +294,7 @@ impl App {
             tracing::error!("some calls could not be settled in time; their holds stay until their leases end");
         }
         state.ledger.close().await?;
+        state.traces.close(life::LAST_SPANS).await;
         Ok(())
     }
 }

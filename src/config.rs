@@ -9,6 +9,7 @@ mod environment;
 mod load;
 mod raw;
 mod show;
+mod traces;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -30,7 +31,7 @@ pub use show::show;
 
 use crate::ledger::SqliteSettings;
 use crate::quota::{Allowance, Calendar, Envelope, Rate};
-use crate::telemetry::LogFormat;
+use crate::telemetry::{LogFormat, TraceSettings};
 
 /// The defaults, also the manual of every key.
 pub const DEFAULT_TOML: &str = include_str!("../config/default.toml");
@@ -117,6 +118,8 @@ pub struct ProviderConfig {
     pub account: Option<String>,
     /// Hosts that may be called, in order of preference.
     pub hosts: Vec<String>,
+    /// Whether it is told of the trace that a question belongs to.
+    pub trace_context: bool,
 }
 
 /// One target of a route.
@@ -253,4 +256,6 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Level of log lines.
     pub log_level: String,
+    /// Where traces go; absent where none are made.
+    pub traces: Option<TraceSettings>,
 }

@@ -27,6 +27,7 @@ use crate::pipeline::{Asking, Entered, Incoming, Pipeline, PipelineError};
 use crate::quota::{Calendar, Limit, Refusal};
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics;
+use crate::trail::Trail;
 
 /// Where an answer is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +103,8 @@ pub struct Question {
     pub received: Tick,
     /// What it takes of the memory.
     pub room: OwnedSemaphorePermit,
+    /// Where operators find it again.
+    pub trail: Trail,
 }
 
 /// What somebody thinks of the two answers.
@@ -165,7 +168,7 @@ impl Duels {
     ) -> Result<Contest, DuelError> {
         let (left, right) = self.draw(who)?;
         let second = question.room.split(0).ok_or(PipelineError::Internal("a permit cannot be split"))?;
-        let Question { chat, request_id, local_passages, received, room } = question;
+        let Question { chat, request_id, local_passages, received, room, trail } = question;
         // Both or none, before either is asked.
         let enter = || self.pipeline.enter(Self::town(who)).map_err(DuelError::of_side);
         let doors = (enter()?, enter()?);
@@ -174,10 +177,17 @@ impl Duels {
             let (witness, heard) = oneshot::channel();
             // The ids of both calls begin with the client's.
             let request_id = format!("{request_id}-{name}");
-            let asking = Asking { request_id, local_passages, witness: Some(witness) };
+            let trail = trail.of_side(&request_id);
+            let asking = Asking { request_id, local_passages, witness: Some(witness), trail: trail.clone() };
             let incoming = Incoming { request, asking, received, room };
             let pipeline = Arc::clone(&self.pipeline);
-            let asked = self.shutdown.spawn(async move { pipeline.answer(entered, incoming).await });
+            let asked = self.shutdown.spawn(async move {
+                let answered = pipeline.answer(entered, incoming).await;
+                if let Some(reason) = answered.as_ref().err().and_then(PipelineError::refusal_reason) {
+                    trail.refused(reason);
+                }
+                answered
+            });
             Side::new(place, asked, heard)
         };
         let sides =

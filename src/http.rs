@@ -16,6 +16,7 @@ mod models;
 mod openapi;
 mod ops;
 mod probes;
+mod trace;
 mod transcriptions;
 mod usage;
 
@@ -38,6 +39,8 @@ use crate::quota::Calendar;
 use crate::report::Period;
 use crate::report::evidence::Evidence;
 use crate::shutdown::Shutdown;
+use crate::telemetry::Traces;
+use crate::trail::Listener;
 
 pub use error::ApiError;
 pub use transcriptions::UploadSettings;
@@ -98,6 +101,8 @@ pub struct Shared {
     pub examiner: Arc<dyn Examine>,
     /// The mairie's token.
     pub mairie_token: Option<SecretString>,
+    /// Records requests.
+    pub traces: Traces,
 }
 
 /// Reads the evidence of a period under the terms in force.
@@ -121,7 +126,7 @@ pub fn public_router(state: AppState, cors_origins: &[String]) -> Router {
     // Clients differ in whether a base address ends in /v1: both work. Not nested: that would take two boxes and write a
     // new address for each request.
     let router = ["/v1", ""].into_iter().fold(router, api_routes);
-    let router = with_layers(router, state);
+    let router = with_layers(router, state, Listener::Public);
     if cors_origins.is_empty() {
         return router;
     }
@@ -155,7 +160,7 @@ pub fn mairie_router(state: AppState) -> Router {
         .route("/admin/v1/stops", get(mairie::stops).post(mairie::set_stop))
         .route("/admin/v1/probes", get(probes::get_probes).post(probes::begin_round))
         .route("/admin/v1/changes", get(mairie::changes));
-    with_layers(router, state)
+    with_layers(router, state, Listener::Mairie)
 }
 
 /// The operators' listener.
@@ -164,14 +169,14 @@ pub fn ops_router(state: AppState) -> Router {
         .route("/metrics", get(ops::metrics))
         .route("/livez", get(ops::livez))
         .route("/readyz", get(ops::readyz));
-    with_layers(router, state)
+    with_layers(router, state, Listener::Ops)
 }
 
 /// What every listener has: its own words for what is not there, and what happens around every answer.
-fn with_layers(router: Router<AppState>, state: AppState) -> Router {
+fn with_layers(router: Router<AppState>, state: AppState, listener: Listener) -> Router {
     router
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
-        .layer(middleware::AroundLayer::new(state.clone()))
+        .layer(middleware::AroundLayer::new(state.clone(), listener))
         .with_state(state)
 }

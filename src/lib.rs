@@ -4,6 +4,7 @@
 //! - [`config`]: files and environment, checked; [`clock`], [`shutdown`], [`telemetry`]: leaves that everyone may use
 //! - [`http`]: the three listeners; [`identity`]: keys and the residents behind them
 //! - [`pipeline`]: the life of a request as types, from a live key to settled money
+//! - [`trail`]: what a request leaves behind for operators: its line in the log, its spans
 //! - [`duels`]: two answers side by side, asked by the town through that pipeline, and which one somebody prefers
 //! - [`terms`]: prices, plans and the envelope in force, replaced while running
 //! - [`quota`]: allowances, calendar windows, rates; [`ledger`]: holds, entries, counters, rollups
@@ -33,3 +34,4 @@ pub mod shutdown;
 pub mod simulator;
 pub mod telemetry;
 pub mod terms;
+pub mod trail;

@@ -50,6 +50,7 @@ use crate::quota::{Calendar, RateRefusal, RateState, Refusal};
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics;
 use crate::terms::CurrentTerms;
+use crate::trail::Trail;
 
 /// Why a request was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -128,6 +129,8 @@ pub struct Asking {
     pub local_passages: bool,
     /// Hears of the entry once the call is settled; closed without a word when no vendor was asked.
     pub witness: Option<Witness>,
+    /// Where operators find it again; it knows the trace that the request belongs to.
+    pub trail: Trail,
 }
 
 /// A request that has arrived.

@@ -36,6 +36,7 @@ use crate::ledger::Ledger;
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::quota::Calendar;
 use crate::shutdown::Shutdown;
+use crate::telemetry::Traces;
 use crate::terms::CurrentTerms;
 
 /// Probes that may be on their way at once. Those beyond wait, and what they waited is part of their times and of the lag
@@ -93,6 +94,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Waits for those on their way.
     pub shutdown: Shutdown,
+    /// Records them.
+    pub traces: Traces,
 }
 
 /// The town's probes. Cheap to clone.

@@ -34,7 +34,7 @@ pub use breaker::BreakerSettings;
 pub use client::ClientPool;
 pub use deadline::Deadlines;
 pub use get::{AdminKey, Getter};
-pub use notify::Notifier;
+pub use notify::{Notifier, Taken};
 pub use signs::{SignReader, VendorSigns};
 
 use breaker::{Breaker, BreakerLayer};
@@ -59,6 +59,17 @@ pub struct UpstreamRequest {
     pub stream: bool,
     /// The request id, forwarded so that a vendor's log can be matched.
     pub request_id: String,
+    /// The trace that the call belongs to, where the host is told of it.
+    pub trace: Option<TraceHeaders>,
+}
+
+/// The headers of W3C Trace Context.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceHeaders {
+    /// The trace, and the span that the call is.
+    pub traceparent: String,
+    /// What other systems keep in the trace; may be empty.
+    pub tracestate: String,
 }
 
 /// The body of a call. Cheap to clone, so that an attempt can be repeated.

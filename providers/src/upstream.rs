@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tower::ServiceExt;
 use tower::retry::budget::{Budget, TpsBudget};
 
@@ -20,7 +20,8 @@ pub(crate) use status::status_error;
 use crate::error::ProviderError;
 use crate::stream::AnswerStream;
 use crate::transport::{
-    Addresses, ClientPool, SignReader, TransportSettings, UpstreamRequest, UpstreamService, VendorSigns, authorization,
+    Addresses, ClientPool, SignReader, TraceHeaders, TransportSettings, UpstreamRequest, UpstreamService, VendorSigns,
+    authorization,
     read_whole, stack,
 };
 use crate::{Dialect, ProviderId};
@@ -40,7 +41,9 @@ pub enum Reply {
 pub struct Upstream {
     id: ProviderId,
     dialect: Dialect,
-    /// The key, or what is wrong with it.
+    /// What must never be repeated.
+    api_key: SecretString,
+    /// The key as it is sent, or what is wrong with it.
     authorization: Result<Option<HeaderValue>, ProviderError>,
     addresses: Addresses,
     service: UpstreamService,
@@ -49,6 +52,8 @@ pub struct Upstream {
     pool: Arc<ClientPool>,
 }
 
+/// No vendor's key is shorter, in bytes; a shorter one, of a stand-in, may be part of any word.
+const SHORTEST_KEY: usize = 16;
 /// How long a deposit of the retry budget counts.
 const RETRY_BUDGET_WINDOW: Duration = Duration::from_secs(10);
 /// Retries always allowed, per second.
@@ -63,7 +68,9 @@ impl Upstream {
         let (service, signs) = stack(settings, Arc::clone(&pool), dialect);
         let retry_budget = TpsBudget::new(RETRY_BUDGET_WINDOW, RETRY_BUDGET_FLOOR, RETRY_BUDGET_SHARE);
         let authorization = authorization(api_key);
-        Self { id, dialect, authorization, addresses: Addresses::default(), service, signs, retry_budget, pool }
+        let api_key = api_key.clone();
+        let addresses = Addresses::default();
+        Self { id, dialect, api_key, authorization, addresses, service, signs, retry_budget, pool }
     }
 
     /// Name of the vendor.
@@ -96,19 +103,27 @@ impl Upstream {
         self.retry_budget.withdraw()
     }
 
-    /// Calls the vendor at one of its hosts. A streamed call returns at the head of the answer.
+    /// Calls the vendor at one of its hosts, which is told of the trace where there is one. A streamed call returns at the
+    /// head of the answer.
     ///
     /// # Errors
     /// [`ProviderError`] when no answer began, or a whole answer could not be read.
-    pub async fn call(&self, base_url: &str, encoded: &Encoded, request_id: &str) -> Result<Reply, ProviderError> {
+    pub async fn call(
+        &self,
+        base_url: &str,
+        encoded: &Encoded,
+        request_id: &str,
+        trace: Option<TraceHeaders>,
+    ) -> Result<Reply, ProviderError> {
         let request = UpstreamRequest {
             url: self.addresses.of(base_url, encoded.path)?,
             authorization: self.authorization.clone()?,
             body: encoded.body.clone(),
             stream: encoded.stream,
             request_id: request_id.to_owned(),
+            trace,
         };
-        let response = self.service.clone().oneshot(request).await?;
+        let response = self.service.clone().oneshot(request).await.map_err(|error| self.without_key(error))?;
         let upstream_request_id = status::request_id(&response.headers);
         // A model that cannot stream its answer sends it whole, and says so.
         if encoded.stream && is_event_stream(&response.headers) {
@@ -118,6 +133,18 @@ impl Upstream {
         let mut answer = encoded.decode(&body)?;
         answer.facts.upstream_request_id = upstream_request_id;
         Ok(Reply::Whole(answer))
+    }
+
+    /// A refusal whose words quote the key: it is ours, and goes neither to a client nor into a log.
+    fn without_key(&self, mut error: ProviderError) -> ProviderError {
+        let key = self.api_key.expose_secret();
+        if key.len() >= SHORTEST_KEY {
+            let words = [Some(&mut error.message), error.param.as_mut(), error.code.as_mut()];
+            for text in words.into_iter().flatten().filter(|text| text.contains(key)) {
+                *text = text.replace(key, "[key]");
+            }
+        }
+        error
     }
 }
 

@@ -21,6 +21,9 @@ use crate::ledger::sweep_until_shutdown;
 /// How long connections may take for what is already on its way once the last call is settled.
 const LAST_BYTES: Duration = Duration::from_millis(500);
 
+/// How long a collector may take for the last spans: a stop waits so much longer for one that is gone.
+pub(super) const LAST_SPANS: Duration = Duration::from_secs(2);
+
 impl App {
     /// Serves until shutdown begins or another process takes over, then lets answers in progress end, settles, and closes
     /// the ledger.
@@ -29,7 +32,7 @@ impl App {
     /// [`AppError`] when the alerts' client cannot be built, the sockets cannot be shared or the last writes are lost.
     pub async fn run(mut self, listeners: Listeners) -> Result<(), AppError> {
         let shutdown = self.state.shutdown.clone();
-        let ledger = self.state.ledger.clone();
+        let (ledger, traces) = (self.state.ledger.clone(), self.state.traces.clone());
         let gate = Gate::new();
         let host = self.host(&gate, &listeners)?;
         // Doors stay open until the last call is settled: who comes meanwhile hears 503 and when to come back, and not a
@@ -78,6 +81,8 @@ impl App {
             forget_sockets(&self.ledger_path);
         }
         ledger.close().await?;
+        // Last, with what the last connections left behind.
+        traces.close(LAST_SPANS).await;
         Ok(())
     }
 

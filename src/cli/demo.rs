@@ -121,7 +121,8 @@ impl Demo {
         let outside = Shutdown::new();
         let (stage, listeners) = Stage::set(self.folder.as_deref(), live, self.seed, clock, &outside).await?;
         let config = &stage.loaded.config;
-        init_logs(config.log_format, &config.log_level).map_err(Failure::Usage)?;
+        // Dropped last, after all that may log.
+        let _logs = init_logs(config.log_format, &config.log_level).map_err(Failure::Usage)?;
         for warning in &stage.loaded.warnings {
             complain(&format!("warning: {warning}"));
         }

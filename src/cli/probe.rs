@@ -56,7 +56,7 @@ impl ProbeCommand {
             Ok(loaded) => {
                 print_warnings(&loaded);
                 let config = &loaded.config;
-                init_logs(config.log_format, "warn").map_err(Failure::Usage)?;
+                let _logs = init_logs(config.log_format, "warn").map_err(Failure::Usage)?;
                 runtime()?.block_on(Box::pin(self.with_keys(config)))?
             }
             // Whoever asks the process that serves needs no vendor's key.

@@ -39,7 +39,8 @@ impl Serve {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let loaded = self.file.load()?;
         let config = &loaded.config;
-        init_logs(config.log_format, &config.log_level).map_err(Failure::Usage)?;
+        // Dropped last: the runtime's end may have something to say.
+        let _logs = init_logs(config.log_format, &config.log_level).map_err(Failure::Usage)?;
         print_warnings(&loaded);
         runtime()?.block_on(async {
             let shutdown = Shutdown::new();

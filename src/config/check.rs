@@ -18,7 +18,7 @@ use providers::transport::{BreakerSettings, Deadlines, TransportSettings};
 use super::raw::{RawAlerts, RawConfig, RawMoney, RawPlan, RawProvider, RawRoute, RawServer, RawUpstream};
 use super::{
     AlertConfig, Config, ConnectionConfig, EXCHANGE_RATES_TOML, Plan, ProviderConfig, RouteConfig, ServerConfig,
-    TargetConfig, UpstreamConfig, WebhookConfig, comparison,
+    TargetConfig, UpstreamConfig, WebhookConfig, comparison, traces,
 };
 use crate::clock::Clock;
 use crate::ledger::SqliteSettings;
@@ -95,6 +95,7 @@ pub(super) fn check(raw: RawConfig, base: &Path, mistakes: &mut Vec<String>) -> 
     let (providers, catalogue) = check_providers(&mut checker, raw.providers);
     let routes = routes(&mut checker, raw.routes, &catalogue);
     let plans = plans(&mut checker, raw.plans, &routes, &catalogue);
+    let traces = traces::check(&mut checker, &raw.telemetry);
     let comparison = comparison::check(&mut checker, &raw.comparison, &routes, &plans, &catalogue);
     if raw.ledger.lease_seconds <= raw.upstream.total_seconds + raw.upstream.drain_seconds {
         checker.mistake("ledger.lease_seconds", "must be longer than upstream.total_seconds + upstream.drain_seconds");
@@ -131,6 +132,7 @@ pub(super) fn check(raw: RawConfig, base: &Path, mistakes: &mut Vec<String>) -> 
         comparison: Arc::new(comparison?),
         log_format: raw.telemetry.log_format,
         log_level: raw.telemetry.log_level,
+        traces,
     };
     Some((config, checker.warnings))
 }
@@ -334,6 +336,8 @@ fn check_provider(
         api_key: raw.api_key.clone().into(),
         account: (!raw.account.is_empty()).then(|| raw.account.clone()),
         hosts: raw.hosts.clone(),
+        // A compatible host is the town's own most of the time; the others are somebody else's.
+        trace_context: raw.trace_context.unwrap_or(!needs_key),
     };
     Some((config, catalogue))
 }

@@ -10,12 +10,15 @@ pub struct Environment {
 
 /// Prefix of configuration keys in the environment.
 const PREFIX: &str = "PASSERELLE__";
-/// Vendors' usual variables, and the key each stands for.
+/// Usual variables, and the key each stands for.
 const USUAL: &[(&str, &str)] = &[
     ("OPENAI_API_KEY", "providers.openai.api_key"),
     ("OPENAI_BASE_URL", "providers.openai.base_url"),
     ("MISTRAL_API_KEY", "providers.mistral_ai.api_key"),
     ("MISTRAL_BASE_URL", "providers.mistral_ai.base_url"),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "telemetry.otlp_headers"),
+    ("OTEL_RESOURCE_ATTRIBUTES", "telemetry.resource_attributes"),
+    ("OTEL_SERVICE_NAME", "telemetry.service_name"),
 ];
 
 impl Environment {
@@ -44,8 +47,8 @@ impl Environment {
         }
     }
 
-    /// Configuration keys found here: path, value, and the variable they came from. Our own prefix wins over a vendor's
-    /// usual variable.
+    /// Configuration keys found here: path, value, and the variable they came from. Our own prefix wins over a usual
+    /// variable.
     pub(super) fn settings(&self) -> Vec<(Vec<String>, String, String)> {
         let usual = USUAL.iter().filter_map(|(name, path)| {
             let value = self.get(name).filter(|value| !value.is_empty())?;

@@ -6,6 +6,7 @@ use toml::{Table, Value};
 
 use super::check::check;
 use super::raw::RawConfig;
+use super::show::is_secret;
 use super::{Config, DEFAULT_TOML, Environment};
 
 /// Everything that is wrong with a configuration, one line a mistake: `path.of.key: sentence`.
@@ -40,9 +41,7 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Co
         base = path.parent().map(Path::to_owned).unwrap_or_default();
         let text =
             std::fs::read_to_string(path).map_err(|error| one_mistake(&format!("{}: {error}", path.display())))?;
-        let own: Table = text.parse().map_err(|error: toml::de::Error| {
-            one_mistake(&format!("{}: {}", path.display(), error.to_string().trim()))
-        })?;
+        let own: Table = text.parse().map_err(|error| one_mistake(&unreadable(path, &text, &error)))?;
         merge(&mut table, own);
     }
     for (path, value, variable) in environment.settings() {
@@ -59,6 +58,15 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Co
             Err(ConfigError { mistakes })
         }
     }
+}
+
+/// Where a file is no TOML, and why. The line itself is not repeated: it may hold a secret.
+fn unreadable(path: &Path, text: &str, error: &toml::de::Error) -> String {
+    let start = error.span().map_or(0, |span| span.start);
+    let before = text.get(..start).unwrap_or_default();
+    let (line, column) =
+        (before.matches('\n').count() + 1, before.rsplit('\n').next().unwrap_or_default().chars().count() + 1);
+    format!("{}: line {line}, column {column}: {}", path.display(), error.message())
 }
 
 fn one_mistake(text: &str) -> ConfigError {
@@ -131,7 +139,10 @@ fn read(mut table: Table, defaults: &Table, mistakes: &mut Vec<String>) -> Optio
             Ok(raw) => return Some(raw),
             Err(error) => {
                 let path = error.path().to_string();
-                mistakes.push(format!("{path}: {}", error.inner().message()));
+                let key = path.rsplit('.').next().unwrap_or_default();
+                // The reader's words quote the value.
+                let words = if is_secret(key) { "must be a text" } else { error.inner().message() };
+                mistakes.push(format!("{path}: {words}"));
                 let keys: Vec<&str> = path.split(['.', '[']).take_while(|key| !key.ends_with(']')).collect();
                 if !heal(&mut table, defaults, &keys) {
                     return None;

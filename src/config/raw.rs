@@ -107,6 +107,11 @@ pub(super) struct RawUpstream {
 pub(super) struct RawTelemetry {
     pub(super) log_format: LogFormat,
     pub(super) log_level: String,
+    pub(super) otlp_endpoint: String,
+    pub(super) otlp_headers: String,
+    pub(super) trace_sample_ratio: f64,
+    pub(super) service_name: String,
+    pub(super) resource_attributes: String,
 }
 
 #[derive(Deserialize)]
@@ -121,6 +126,8 @@ pub(super) struct RawProvider {
     #[serde(default)]
     pub(super) host_urls: BTreeMap<String, String>,
     pub(super) hosts: Vec<String>,
+    /// Absent is what fits the vendor's dialect.
+    pub(super) trace_context: Option<bool>,
     #[serde(default)]
     pub(super) catalogue: String,
 }

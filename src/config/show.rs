@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use super::Loaded;
 
 /// Keys that hold secrets.
-const SECRETS: &[&str] = &["api_key", "token", "webhook_secret", "webhook_url"];
+const SECRETS: &[&str] = &["api_key", "token", "webhook_secret", "webhook_url", "otlp_headers"];
 const STARS: &str = "********";
 
 /// The configuration in force as TOML. A secret that is set shows as stars, one that is not as an empty text.
@@ -15,11 +15,16 @@ pub fn show(loaded: &Loaded) -> String {
     table.to_string()
 }
 
+/// Whether a key of that name holds a secret.
+pub(super) fn is_secret(key: &str) -> bool {
+    SECRETS.contains(&key)
+}
+
 fn hide(table: &mut Table) {
     for (key, value) in table.iter_mut() {
         match value {
             Value::Table(below) => hide(below),
-            Value::String(text) if SECRETS.contains(&key.as_str()) && !text.is_empty() => STARS.clone_into(text),
+            Value::String(text) if is_secret(key) && !text.is_empty() => STARS.clone_into(text),
             _ => {}
         }
     }

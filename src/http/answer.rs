@@ -84,7 +84,8 @@ pub(super) async fn answer(
     (received, room): (Tick, OwnedSemaphorePermit),
     open: OpenRequest,
 ) -> Result<Response, ApiError> {
-    let asking = Asking { local_passages: head.local_passages, request_id: head.request_id, witness: None };
+    let Head { request_id, local_passages, trail, .. } = head;
+    let asking = Asking { request_id, local_passages, witness: None, trail };
     let incoming = Incoming { request, asking, received, room };
     let answered = state.pipeline.answer(entered, incoming).await;
     let Answered { origin, standing, delivery } =

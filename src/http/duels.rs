@@ -73,8 +73,8 @@ pub(super) async fn ask(
         return Err(ApiError::body_too_large(MAX_QUESTION_BYTES));
     }
     let chat = question_of(&bytes).map_err(ApiError::invalid_request)?;
-    let Head { request_id, local_passages, .. } = head;
-    let question = Question { chat, request_id, local_passages, received, room };
+    let Head { request_id, local_passages, trail, .. } = head;
+    let question = Question { chat, request_id, local_passages, received, room, trail };
     let contest = state.duels.begin(&who, entered, question).await;
     let contest = contest.map_err(|error| ApiError::from_duel(error, &state.calendar))?;
     Ok(stream_response(contest.map(|event| frame_of(&event)), open, state.keep_alive))

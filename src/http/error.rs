@@ -35,11 +35,22 @@ pub struct ApiError {
     code: Option<String>,
     retry_after: Option<u64>,
     should_retry: Option<bool>,
+    told: Box<Told>,
+}
+
+/// What operators are told of a failure; it leaves with the answer, as far as the log.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    /// Why, from a closed set.
+    pub(super) reason: &'static str,
+    /// What happened, and in which words of ours or the system's: where the trouble is ours.
+    pub(super) trouble: Option<(&'static str, String)>,
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.body())).into_response();
+        response.extensions_mut().insert(*self.told);
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -51,7 +62,7 @@ impl IntoResponse for ApiError {
 }
 
 impl ApiError {
-    fn new(status: StatusCode, kind: &'static str, code: Option<&str>, message: impl Into<String>) -> Self {
+    fn new(status: StatusCode, kind: &'static str, code: Option<&'static str>, message: impl Into<String>) -> Self {
         Self {
             status,
             message: message.into(),
@@ -60,10 +71,11 @@ impl ApiError {
             code: code.map(str::to_owned),
             retry_after: None,
             should_retry: None,
+            told: Box::new(Told { reason: code.unwrap_or(kind), trouble: None }),
         }
     }
 
-    fn invalid(status: StatusCode, code: Option<&str>, message: impl Into<String>) -> Self {
+    fn invalid(status: StatusCode, code: Option<&'static str>, message: impl Into<String>) -> Self {
         Self::new(status, "invalid_request_error", code, message)
     }
 
@@ -75,6 +87,17 @@ impl ApiError {
 
     fn never_retry(mut self) -> Self {
         self.should_retry = Some(false);
+        self
+    }
+
+    /// Says in the log what happened.
+    pub(super) fn because(mut self, what: &'static str, trouble: String) -> Self {
+        self.told.trouble = Some((what, trouble));
+        self
+    }
+
+    fn by_reason(mut self, reason: &'static str) -> Self {
+        self.told.reason = reason;
         self
     }
 
@@ -210,6 +233,14 @@ impl ApiError {
 
     /// Maps a failure of the pipeline; `calendar` puts reset times in the town's local time.
     pub(super) fn from_pipeline(error: PipelineError, calendar: &Calendar) -> Self {
+        let reason = match &error {
+            PipelineError::Provider { error, .. } => error.kind.label(),
+            error => error.refusal_reason().unwrap_or("internal_error"),
+        };
+        Self::of_pipeline(error, calendar).by_reason(reason)
+    }
+
+    fn of_pipeline(error: PipelineError, calendar: &Calendar) -> Self {
         match error {
             PipelineError::Invalid(invalid) => Self::invalid_request(invalid),
             PipelineError::ModelNotFound(model) | PipelineError::Unpriced(model) => Self::model_not_found(&model),
@@ -226,10 +257,7 @@ impl ApiError {
             PipelineError::Store(error) => error.into(),
             PipelineError::Provider { error, .. } => Self::from_provider(*error),
             PipelineError::ShuttingDown => Self::shutting_down(),
-            PipelineError::Internal(what) => {
-                tracing::error!(what, "internal error");
-                Self::internal()
-            }
+            PipelineError::Internal(what) => Self::internal().because("internal error", what.to_owned()),
         }
     }
 
@@ -319,16 +347,16 @@ impl ApiError {
 
     /// Maps a vendor's failure: its own trouble is never blamed on the client, and a bad key of ours is never a 401.
     fn from_provider(error: ProviderError) -> Self {
-        let server = |status, code: &str, text: &str| Self::new(status, "server_error", Some(code), text);
+        let server = |status, code: &'static str, text: &str| Self::new(status, "server_error", Some(code), text);
         let wait = error.retry_after.unwrap_or(Duration::from_secs(OUR_TROUBLE_RETRY_AFTER));
         match error.kind {
             ErrorKind::InvalidRequest | ErrorKind::ContextLength => {
-                let code = if error.kind == ErrorKind::ContextLength {
+                let mut out = Self::invalid(StatusCode::BAD_REQUEST, None, error.message);
+                out.code = if error.kind == ErrorKind::ContextLength {
                     Some("context_length_exceeded".to_owned())
                 } else {
                     error.code
                 };
-                let mut out = Self::invalid(StatusCode::BAD_REQUEST, code.as_deref(), error.message);
                 out.param = error.param;
                 out
             }
@@ -378,10 +406,10 @@ impl ApiError {
 impl From<StoreError> for ApiError {
     /// A store in trouble is 503 with Retry-After: never 401, never a free ride.
     fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "the ledger could not serve a request");
         let text = "Le service ne peut pas tenir ses comptes en ce moment, il ne transmet donc aucune question ; réessayez dans un instant. (The ledger is not available.)";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", Some("ledger_unavailable"), text)
             .retry_after(Duration::from_secs(OUR_TROUBLE_RETRY_AFTER))
+            .because("the ledger could not serve a request", error.to_string())
     }
 }
 
@@ -417,10 +445,7 @@ impl From<IdentityError> for ApiError {
                 "Cette clé n'est pas valable. Adressez-vous à l'accueil de la mairie pour en recevoir une autre. (Incorrect API key.)",
             ),
             IdentityError::Store(error) => error.into(),
-            IdentityError::UnknownPlan(plan) => {
-                tracing::error!(plan, "a resident's plan is not configured");
-                Self::internal()
-            }
+            IdentityError::UnknownPlan(plan) => Self::internal().because("a resident's plan is not configured", plan),
         }
     }
 }
@@ -449,6 +474,9 @@ pub(super) async fn method_not_allowed() -> ApiError {
 
 /// A panic is our fault and says nothing of itself to the client.
 pub(super) fn panicked(_panic: &(dyn Any + Send)) -> Response {
-    tracing::error!("a handler panicked");
-    ApiError::internal().into_response()
+    // Where it happened is in the line of the panic itself; its words may quote what was being read.
+    ApiError::internal()
+        .by_reason("panic")
+        .because("a handler panicked", "its place is in the line of the panic".to_owned())
+        .into_response()
 }

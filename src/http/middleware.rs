@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, header};
@@ -16,14 +16,16 @@ use axum::routing::Route;
 use axum::routing::future::RouteFuture;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
+use http_body::{Frame, SizeHint};
 use tokio::sync::Mutex;
 use tower::{Layer, Service};
 use tower_http::cors::CorsLayer;
 use uuid::Uuid;
 
-use super::{AppState, error};
-use crate::clock::Tick;
+use super::error::Told;
+use super::{AppState, error, trace};
 use crate::telemetry::metrics;
+use crate::trail::{Beginning, Ended, Listener, Trail};
 
 /// Name of the header that carries the request id.
 pub(super) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -83,6 +85,8 @@ pub(super) struct Head {
     pub(super) request_id: String,
     /// The client put passages of the town's own pages before the question, and says so.
     pub(super) local_passages: bool,
+    /// Where operators find it again.
+    pub(super) trail: Trail,
     user_agent: Option<HeaderValue>,
 }
 
@@ -101,6 +105,7 @@ impl<S: Sync> FromRequestParts<S> for Head {
         Ok(Self {
             request_id,
             local_passages: parts.headers.get(&LOCAL_PASSAGES).is_some_and(|value| value == "true"),
+            trail: parts.extensions.get::<Trail>().cloned().unwrap_or_default(),
             user_agent: parts.headers.get(header::USER_AGENT).cloned(),
         })
     }
@@ -110,11 +115,12 @@ impl<S: Sync> FromRequestParts<S> for Head {
 #[derive(Clone)]
 pub(super) struct AroundLayer {
     state: AppState,
+    listener: Listener,
 }
 
 impl AroundLayer {
-    pub(super) fn new(state: AppState) -> Self {
-        Self { state }
+    pub(super) fn new(state: AppState, listener: Listener) -> Self {
+        Self { state, listener }
     }
 }
 
@@ -122,7 +128,7 @@ impl Layer<Route> for AroundLayer {
     type Service = Around;
 
     fn layer(&self, route: Route) -> Around {
-        Around { state: self.state.clone(), route }
+        Around { state: self.state.clone(), listener: self.listener, route }
     }
 }
 
@@ -131,10 +137,11 @@ impl Layer<Route> for AroundLayer {
 ///
 /// A panic becomes a 500. Keys are hidden from whatever prints headers. The request gets an id of ours, for the handlers
 /// and in the answer for the client; a client's own is not taken over: it could be anything. A refused body is read to
-/// its end. One line and one count are left, by matched route; never the raw path, a header or a body.
+/// its end. A count and a [`Trail`] are left, by matched route; never the raw path, a header or a body.
 #[derive(Clone)]
 pub(super) struct Around {
     state: AppState,
+    listener: Listener,
     route: Route,
 }
 
@@ -158,14 +165,23 @@ impl Service<Request> for Around {
             }
         }
         headers.insert(REQUEST_ID.clone(), id.clone());
-        let method = request.method().clone();
+        let beginning = Beginning {
+            listener: self.listener,
+            request_id: id.to_str().unwrap_or_default(),
+            method: trace::method_word(request.method()),
+            started,
+            caller: trace::caller(request.headers()),
+        };
+        let trail = Trail::of_request(beginning, &state.traces, &state.clock);
+        // A handle and no data: what the handlers know is noted through it.
+        request.extensions_mut().insert(trail.clone());
         let route = request.extensions().get::<MatchedPath>().cloned();
         let answer = if may_be_cut_off(&request) {
             Answer::BehindItsBody(Box::pin(read_to_its_end(state.request_read, request, self.route.clone())))
         } else {
             Answer::Direct(self.route.call(request))
         };
-        Answering { state, started, id, method, route, answer }
+        Answering { state, id, route, trail: Some(trail), answer }
     }
 }
 
@@ -178,10 +194,10 @@ fn new_request_id() -> HeaderValue {
 /// The answer to one request.
 pub(super) struct Answering {
     state: AppState,
-    started: Tick,
     id: HeaderValue,
-    method: Method,
     route: Option<MatchedPath>,
+    /// Until the head is on its way.
+    trail: Option<Trail>,
     answer: Answer,
 }
 
@@ -209,14 +225,82 @@ impl Future for Answering {
 }
 
 impl Answering {
-    fn leave(&self, mut response: Response) -> Response {
+    fn leave(&mut self, mut response: Response) -> Response {
         response.headers_mut().insert(REQUEST_ID.clone(), self.id.clone());
-        let route = self.route.as_ref().map_or("none", MatchedPath::as_str);
+        let route = self.route.as_ref().map(MatchedPath::as_str);
         let status = response.status();
-        metrics().responses.with_label_values(&[route, status.as_str()]).inc();
-        let seconds = self.state.clock.tick().since(self.started).as_secs_f64();
-        tracing::debug!(request.id = ?self.id, http.method = %self.method, http.route = route, http.status = status.as_u16(), head.seconds = seconds, "answered");
-        response
+        metrics().responses.with_label_values(&[route.unwrap_or("none"), status.as_str()]).inc();
+        let told: Option<Told> = response.extensions_mut().remove();
+        if let Some((what, trouble)) = told.as_ref().and_then(|told| told.trouble.as_ref()) {
+            let id = self.id.to_str().unwrap_or_default();
+            tracing::error!(request.id = id, trouble, "{what}");
+        }
+        let Some(trail) = self.trail.take() else { return response };
+        trail.answered(route, status.as_u16(), told.map(|told| told.reason));
+        if response.body().size_hint().exact().is_some() {
+            // One piece: it is handed over with the head.
+            trail.ended(Ended::Whole);
+            return response;
+        }
+        let state = self.state.clone();
+        response.map(|body| Body::new(FollowedBody { body, trail, state }))
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        if let Some(trail) = self.trail.take() {
+            trail.ended(broken_off(&self.state));
+        }
+    }
+}
+
+/// Why an answer did not come to its end.
+fn broken_off(state: &AppState) -> Ended {
+    if std::thread::panicking() {
+        Ended::Panicked
+    } else if state.shutdown.has_begun() {
+        Ended::Stopped
+    } else {
+        Ended::ClientLeft
+    }
+}
+
+/// The body of an answer that comes piece by piece: its end, or that it has none, goes into the request's line.
+struct FollowedBody {
+    body: Body,
+    trail: Trail,
+    state: AppState,
+}
+
+impl HttpBody for FollowedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(None) = polled {
+            self.trail.ended(Ended::Whole);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for FollowedBody {
+    fn drop(&mut self) {
+        // The first word counts.
+        self.trail.ended(broken_off(&self.state));
     }
 }
 

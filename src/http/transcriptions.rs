@@ -108,10 +108,8 @@ async fn receive_file(mut field: Field<'_>, settings: &UploadSettings) -> Result
     let name = field.file_name().unwrap_or_default().to_owned();
     let content_type = field.content_type().map(str::to_owned);
     let folder = settings.folder.clone();
-    let disk = |error: &std::io::Error| {
-        tracing::error!(%error, "a recording could not be received");
-        ApiError::overloaded()
-    };
+    let disk =
+        |error: &std::io::Error| ApiError::overloaded().because("a recording could not be received", error.to_string());
     let file = tokio::task::spawn_blocking(move || tempfile::tempfile_in(folder)).await;
     let file = file.map_err(|_| ApiError::overloaded())?.map_err(|error| disk(&error))?;
     let mut file = tokio::fs::File::from_std(file);

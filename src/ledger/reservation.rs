@@ -109,7 +109,8 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         if !self.resolved {
             crate::telemetry::metrics().reservations_dropped.inc();
-            tracing::error!(reservation.id = %self.id, "a reservation was dropped without being settled; its lease will end");
+            let request = self.unknown.as_ref().map(|unknown| &*unknown.request_id);
+            tracing::error!(request.id = request, reservation.id = %self.id, "a reservation was dropped without being settled; its lease will end");
         }
     }
 }

@@ -60,8 +60,9 @@ pub(super) async fn dispatch(pipeline: &Pipeline, mut admitted: Admitted) -> Res
                 times: Times::start(admitted.received, pipeline.clock.tick()),
             };
             if number == 1 {
-                let Routed { request_id, received_at, .. } = &admitted.routed;
-                let exemplar = Exemplar::new(request_id, micros(*received_at));
+                let Routed { request_id, received_at, trail, .. } = &admitted.routed;
+                let trace = trail.recorded_trace();
+                let exemplar = Exemplar::new(request_id, micros(*received_at)).with_trace(trace.as_deref());
                 metrics().overhead.observe(&[], attempt.times.overhead().as_secs_f64(), exemplar);
             }
             let error = match attempt_call(pipeline, &admitted, &encoded, &mut attempt, try_number).await {
@@ -70,7 +71,7 @@ pub(super) async fn dispatch(pipeline: &Pipeline, mut admitted: Admitted) -> Res
                 Err(CallError::Ours(error)) => return Err(Failed::without_attempt(admitted, earlier, error)),
             };
             tracing::warn!(
-                request.id = %admitted.routed.request_id, provider.name = %leg.provider, attempt = number,
+                request.id = %admitted.routed.request_id, gen_ai.provider.name = %leg.provider, attempt = number,
                 error.r#type = error.kind.label(), http.status = error.status, "an attempt failed"
             );
             let retry =
@@ -125,7 +126,12 @@ async fn attempt_call(
     if try_number == 1 {
         upstream.note_first_attempt();
     }
-    let reply = upstream.call(&leg.host.base_url, encoded, &admitted.routed.request_id).await;
+    let Routed { request_id, trail, .. } = &admitted.routed;
+    let span = trail.attempt(attempt.number, &leg.host.base_url);
+    // A trace ties the questions of one client together: only hosts that the town trusts with it are told.
+    let told = pipeline.providers.get(&leg.provider).is_some_and(|provider| provider.trace_context);
+    let trace = trail.trace().filter(|_| told).map(|trace| trace.headers(span));
+    let reply = upstream.call(&leg.host.base_url, encoded, request_id, trace).await;
     match reply.map_err(CallError::Provider)? {
         UpstreamReply::Whole(answer) => {
             let now = pipeline.clock.tick();

@@ -23,6 +23,7 @@ use crate::identity::{Authenticated, InstanceSecret};
 use crate::ledger::{Assignment, Ceiling, LengthClass, Stops};
 use crate::quota::Windows;
 use crate::terms::Terms;
+use crate::trail::Trail;
 
 /// Everything about calling one vendor for this request.
 #[derive(Clone, Debug)]
@@ -113,6 +114,8 @@ pub struct Routed {
     pub(super) draw: Draw,
     /// Hears of the entry once the call is settled.
     pub(super) witness: Option<Witness>,
+    /// Where operators find it again.
+    pub(super) trail: Trail,
     /// The vendor to call, then those that may take over, in order; [`super::dispatch`] makes them.
     pub(super) calls: Vec<Call>,
     pub(super) ceiling: Ceiling,
@@ -151,7 +154,7 @@ pub(super) fn route(
     request: &ApiRequest,
     asking: Asking,
 ) -> Result<Routed, PipelineError> {
-    let Asking { request_id, local_passages, witness } = asking;
+    let Asking { request_id, local_passages, witness, trail } = asking;
     let received_at = pipeline.clock.now();
     let windows = pipeline.calendar.windows(received_at);
     let today = received_at.to_zoned_datetime(TimeZone::UTC).date();
@@ -204,6 +207,7 @@ pub(super) fn route(
         route,
         draw,
         witness,
+        trail,
         calls,
         ceiling,
     })

@@ -16,6 +16,7 @@ use super::{Leg, Pipeline, PipelineError, Routed};
 use crate::clock::Tick;
 use crate::ledger::{Assignment, Charge, Entry, Outcome, Settlement, StoreError, micros};
 use crate::telemetry::{Exemplar, metrics};
+use crate::trail::Trail;
 
 /// First pause before a settlement is written again; doubled up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -111,7 +112,7 @@ impl Open {
         let Self { mut admitted, attempt, mut earlier } = self;
         let held = admitted.reservation.take_unknown();
         let entry = attempt.entry(pipeline, &admitted.routed, held, ending);
-        record(&attempt, &entry);
+        record(&attempt, &entry, admitted.routed.trail.recorded_trace().as_deref());
         record_attempt(pipeline, &attempt, &entry);
         if let Some(witness) = admitted.routed.witness.take() {
             // Nobody waits any more: the books have it all the same.
@@ -119,12 +120,12 @@ impl Open {
         }
         let settled = Settled { cost_euro_nanos: entry.cost_euro_nanos };
         earlier.push(entry);
-        let Admitted { reservation, permit, .. } = admitted;
+        let Admitted { reservation, permit, routed: Routed { trail, .. }, .. } = admitted;
         // The resident's next call may begin now.
         drop(permit);
         let settlement = Settlement::new(reservation, earlier);
         async move {
-            write(pipeline, settlement).await;
+            write(pipeline, settlement, &trail).await;
             settled
         }
     }
@@ -163,20 +164,22 @@ impl Failed {
             let _settled = Open { admitted, attempt, earlier }.settle(pipeline, Ending::Failed(&error)).await;
         } else {
             // What is in `earlier` was not billed; nothing more is to be said than that.
-            let Admitted { reservation, permit, .. } = admitted;
+            let Admitted { reservation, permit, routed, .. } = admitted;
             drop(permit);
-            write(pipeline, Settlement::new(reservation, std::mem::take(&mut earlier))).await;
+            write(pipeline, Settlement::new(reservation, std::mem::take(&mut earlier)), &routed.trail).await;
         }
         error
     }
 }
 
-async fn write(pipeline: &Pipeline, settlement: Settlement) {
+async fn write(pipeline: &Pipeline, settlement: Settlement, trail: &Trail) {
+    trail.called(settlement.entries());
     match pipeline.ledger.settle(settlement.clone()).await {
         Ok(()) => {}
         Err(StoreError::AlreadyResolved) => late(&settlement),
         Err(error) => {
-            tracing::error!(%error, "a settlement could not be written and will be tried again");
+            let request = request_id(&settlement);
+            tracing::error!(request.id = request, %error, "a settlement could not be written and will be tried again");
             let ledger = pipeline.ledger.clone();
             let shutdown = pipeline.shutdown.clone();
             pipeline.shutdown.spawn(async move {
@@ -187,7 +190,8 @@ async fn write(pipeline: &Pipeline, settlement: Settlement) {
                         Ok(()) => return,
                         Err(StoreError::AlreadyResolved) => return late(&settlement),
                         Err(error) if shutdown.has_begun() && pause >= LONGEST_PAUSE => {
-                            tracing::error!(%error, "a settlement was given up; its hold stays until its lease ends");
+                            let request = request_id(&settlement);
+                            tracing::error!(request.id = request, %error, "a settlement was given up; its hold stays until its lease ends");
                             return;
                         }
                         Err(_) => pause = (pause * 2).min(LONGEST_PAUSE),
@@ -196,20 +200,27 @@ async fn write(pipeline: &Pipeline, settlement: Settlement) {
             });
         }
     }
+    trail.booked();
+}
+
+fn request_id(settlement: &Settlement) -> &str {
+    settlement.entries().last().map(|entry| entry.request_id.as_str()).unwrap_or_default()
 }
 
 fn late(settlement: &Settlement) {
     metrics().settlements_late.inc();
-    let request = settlement.entries().last().map(|entry| entry.request_id.as_str()).unwrap_or_default();
-    tracing::error!(request.id = request, "a settlement came after its lease had ended; the ceiling was charged");
+    tracing::error!(
+        request.id = request_id(settlement),
+        "a settlement came after its lease had ended; the ceiling was charged"
+    );
 }
 
 /// Metrics of the last attempt of a call.
-fn record(attempt: &Attempt, entry: &Entry) {
+fn record(attempt: &Attempt, entry: &Entry, trace: Option<&str>) {
     let metrics = metrics();
     let by_model = &[entry.provider.as_str(), &*attempt.leg.model.id];
     let error = entry.error_type.as_deref().unwrap_or_default();
-    let exemplar = Exemplar::new(&entry.request_id, entry.ended_at);
+    let exemplar = Exemplar::new(&entry.request_id, entry.ended_at).with_trace(trace);
     if let Some(duration) = attempt.times.since_received(attempt.times.last) {
         let labels = &[entry.operation.as_str(), by_model[0], by_model[1], entry.outcome.as_str(), error];
         metrics.operation_duration.observe(labels, duration.as_secs_f64(), exemplar);

@@ -16,6 +16,7 @@ use crate::clock::Tick;
 use crate::identity::{Authenticated, TownAccount};
 use crate::ledger::{Entry, Outcome, Probe, micros};
 use crate::pipeline::{Answered, Asking, Delivery, Incoming, PipelineError};
+use crate::trail::Trail;
 
 /// The request that puts a question to a model, streamed.
 pub(super) fn request(basket: &Basket, question: &Question, model: &str) -> Option<ApiRequest> {
@@ -52,10 +53,13 @@ impl Planned<'_> {
     ) -> Result<Probe, &'static str> {
         let started = parts.clock.tick();
         let (witness, heard) = oneshot::channel();
+        let request_id = Uuid::now_v7().to_string();
+        let trail = Trail::of_probe(&request_id, &parts.traces, &parts.clock);
         let asking = Asking {
-            request_id: Uuid::now_v7().to_string(),
+            request_id,
             local_passages: !self.question.passages.is_empty(),
             witness: Some(witness),
+            trail: trail.clone(),
         };
         let incoming = Incoming { request: Ok(request), asking, received: started, room };
         let town = Authenticated::town(TownAccount::Probes, parts.terms.get());
@@ -66,6 +70,9 @@ impl Planned<'_> {
             Ok(Answered { delivery: Delivery::Whole { .. }, .. }) => (Reading::default(), None),
             Err(error) => (Reading::default(), Some(reason(&error))),
         };
+        if let Some(reason) = refused {
+            trail.refused(reason);
+        }
         // Whatever went wrong: when the books know of an attempt, a vendor was asked.
         let entry = heard.await.map_err(|_| refused.unwrap_or("internal_error"))?;
         Ok(self.record(parts, &entry, &reading, started))

@@ -6,6 +6,7 @@
 
 use super::declared::{Buckets, Label, Metric, Theme, Values};
 
+
 /// Kind of call.
 pub const OPERATION: &str = "gen_ai_operation_name";
 /// Vendor.

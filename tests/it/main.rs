@@ -41,5 +41,7 @@ mod stops;
 mod store_trouble;
 mod support;
 mod terms;
+mod traces;
+mod trail;
 mod transcription;
 mod upgrade;

@@ -1,6 +1,8 @@
 //! What the stories are told with: a gateway on a clock moved by hand, and vendors that do as they are told.
 
+pub mod captured;
 pub mod chance;
+pub mod collector;
 pub mod exposition;
 pub mod gateway;
 pub mod ledgers;

@@ -16,7 +16,7 @@ use reqwest::multipart::{Form as Multipart, Part};
 use tokio::time::Instant;
 
 use super::signs::Heads;
-use super::{Form, UpstreamBody, UpstreamRequest, UpstreamResponse};
+use super::{Form, TraceHeaders, UpstreamBody, UpstreamRequest, UpstreamResponse};
 use crate::Dialect;
 use crate::error::{ErrorKind, ProviderError};
 
@@ -155,6 +155,9 @@ fn outgoing(client: &reqwest::Client, request: UpstreamRequest) -> reqwest::Resu
     if let Some(key) = request.authorization {
         headers.insert(AUTHORIZATION, key);
     }
+    if let Some(trace) = request.trace {
+        put_trace(headers, trace);
+    }
     match request.body {
         UpstreamBody::Json(body) => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -163,6 +166,17 @@ fn outgoing(client: &reqwest::Client, request: UpstreamRequest) -> reqwest::Resu
         }
         UpstreamBody::Form(form) => {
             RequestBuilder::from_parts(client.clone(), outgoing).multipart(multipart(form)).build()
+        }
+    }
+}
+
+fn put_trace(headers: &mut HeaderMap, trace: TraceHeaders) {
+    let TraceHeaders { traceparent, tracestate } = trace;
+    for (name, value) in [("traceparent", traceparent), ("tracestate", tracestate)] {
+        if let Ok(value) = HeaderValue::try_from(value)
+            && !value.is_empty()
+        {
+            headers.insert(HeaderName::from_static(name), value);
         }
     }
 }

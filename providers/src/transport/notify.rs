@@ -1,4 +1,4 @@
-//! One small JSON document to an address of the operator's own, with a deadline: webhooks.
+//! One small document to an address of the operator's own, with a deadline: webhooks, a collector of traces.
 //!
 //! It must not know what is told, nor try again.
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use http::Method;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 
 use super::client::install_crypto;
 use super::{BodyStream, read_whole};
@@ -15,6 +15,20 @@ use crate::error::{ErrorKind, ProviderError};
 
 /// Longest answer that is read, in bytes.
 const MOST_BYTES: usize = 1 << 20;
+
+/// Documents are JSON, unless it is said otherwise.
+const JSON: &str = "application/json";
+
+/// What a receiver said to a document.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// HTTP status.
+    pub status: u16,
+    /// How long it asks to wait, where it does so in seconds.
+    pub retry_after: Option<Duration>,
+    /// What it answers.
+    pub body: Bytes,
+}
 
 /// Sends documents. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -59,7 +73,7 @@ impl Notifier {
     /// # Errors
     /// A sentence without the address, which may hold a secret.
     pub async fn post(&self, url: &str, headers: &[(&str, String)], body: Bytes) -> Result<u16, String> {
-        Ok(self.send(Method::POST, url, headers, body).await?.status().as_u16())
+        Ok(self.send(Method::POST, url, JSON, headers, body).await?.status().as_u16())
     }
 
     /// Posts `body`, or gets the document where there is none; gives the status and what is answered.
@@ -74,25 +88,49 @@ impl Notifier {
     ) -> Result<(u16, Bytes), String> {
         let method = if body.is_some() { Method::POST } else { Method::GET };
         let body = body.unwrap_or_default();
-        let answer = self.send(method, url, headers, body).await?;
-        let status = answer.status().as_u16();
-        let cut = |_| ProviderError::new(ErrorKind::Cut, "The answer was cut.");
-        let stream: BodyStream = Box::pin(answer.bytes_stream().map_err(cut));
-        let read = read_whole(stream, MOST_BYTES).await;
-        Ok((status, read.map_err(|error| error.message)?))
+        let answer = self.send(method, url, JSON, headers, body).await?;
+        Ok((answer.status().as_u16(), read(answer).await?))
+    }
+
+    /// Posts `body` as that media type; gives everything that is to be known of the answer.
+    ///
+    /// # Errors
+    /// As [`Notifier::call`].
+    pub async fn hand_over(
+        &self,
+        url: &str,
+        media_type: &str,
+        headers: &[(&str, String)],
+        body: Bytes,
+    ) -> Result<Taken, String> {
+        let answer = self.send(Method::POST, url, media_type, headers, body).await?;
+        let (status, retry_after) = (answer.status().as_u16(), retry_after(answer.headers()));
+        Ok(Taken { status, retry_after, body: read(answer).await? })
     }
 
     async fn send(
         &self,
         method: Method,
         url: &str,
+        media_type: &str,
         headers: &[(&str, String)],
         body: Bytes,
     ) -> Result<reqwest::Response, String> {
-        let mut request = self.client.request(method, url).header(CONTENT_TYPE, "application/json").body(body);
+        let mut request = self.client.request(method, url).header(CONTENT_TYPE, media_type).body(body);
         for (name, value) in headers {
             request = request.header(*name, value);
         }
         request.send().await.map_err(|error| error.without_url().to_string())
     }
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+async fn read(answer: reqwest::Response) -> Result<Bytes, String> {
+    let cut = |_| ProviderError::new(ErrorKind::Cut, "The answer was cut.");
+    let stream: BodyStream = Box::pin(answer.bytes_stream().map_err(cut));
+    read_whole(stream, MOST_BYTES).await.map_err(|error| error.message)
 }

@@ -20,6 +20,7 @@ fn request() -> UpstreamRequest {
         body: UpstreamBody::Json(Bytes::new()),
         stream: true,
         request_id: "r".into(),
+        trace: None,
     }
 }
 

@@ -147,7 +147,7 @@ async fn read(dialect: Dialect, base_url: &str, encoded: &Encoded) -> Received {
     static UPSTREAMS: LazyLock<[Upstream; 3]> =
         LazyLock::new(|| [Dialect::Openai, Dialect::Mistral, Dialect::Compatible].map(upstream));
     let upstream = UPSTREAMS.iter().find(|upstream| upstream.dialect() == dialect).unwrap();
-    let mut stream = match upstream.call(base_url, encoded, "req_fixture").await {
+    let mut stream = match upstream.call(base_url, encoded, "req_fixture", None).await {
         Err(error) => return Received { bytes: Vec::new(), facts: Value::Null, failure: Some(failure(error)) },
         Ok(UpstreamReply::Whole(answer)) => {
             return Received { bytes: answer.body.to_vec(), facts: facts(&answer.facts), failure: None };

@@ -145,7 +145,9 @@ impl Resident {
 
     async fn read_answer(&self, name: &str, body: Bytes) -> Result<(), ProviderError> {
         let question = Encoded::chat_as_it_is(body, true);
-        if let Reply::Stream(mut answer) = self.line.call(&self.base_url, &question, &format!("demo-{name}")).await? {
+        if let Reply::Stream(mut answer) =
+            self.line.call(&self.base_url, &question, &format!("demo-{name}"), None).await?
+        {
             while let Some(piece) = answer.next().await {
                 piece?;
             }

@@ -172,8 +172,15 @@ impl<'a> Batch<'a> {
                 continue;
             };
             entry.ended_at = micros(now);
+            let request = entry.request_id.clone();
             let settlement = Settlement { reservation: id, entries: vec![Arc::new(entry)] };
-            resolved += u64::from(self.settle(&settlement)?);
+            if self.settle(&settlement)? {
+                resolved += 1;
+                tracing::warn!(
+                    request.id = request,
+                    "a call was never settled: the end of its lease books it as unknown"
+                );
+            }
         }
         Ok(resolved)
     }

@@ -186,6 +186,18 @@ impl TestGateway {
         self.app.lock().unwrap().alerts().unwrap()
     }
 
+    /// Waits until what was recorded so far has been sent or dropped.
+    pub async fn traced(&self) {
+        let traces = self.app.lock().unwrap().traces().clone();
+        traces.flush().await;
+    }
+
+    /// Sends what waits, as the end of the process does.
+    pub async fn end_traces(&self, patience: Duration) {
+        let traces = self.app.lock().unwrap().traces().clone();
+        traces.close(patience).await;
+    }
+
     /// The residents' routes, for a test that needs a real connection.
     pub fn router(&self) -> Router {
         self.router.clone()

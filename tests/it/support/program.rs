@@ -23,8 +23,13 @@ pub struct Running {
 
 impl Running {
     pub fn start(command: &mut Command) -> Self {
+        Self::with_stderr(command, Stdio::null())
+    }
+
+    /// The same, with its standard error somewhere.
+    pub fn with_stderr(command: &mut Command, stderr: impl Into<Stdio>) -> Self {
         let command = command.env("OPENAI_API_KEY", "k").env("MISTRAL_API_KEY", "k");
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, lines }
     }
@@ -33,6 +38,11 @@ impl Running {
     fn address(&mut self) -> String {
         let line = self.lines.next().unwrap().unwrap();
         line.split_once("listening on http://").unwrap().1.to_owned()
+    }
+
+    /// What it wrote, where standard error is a pipe.
+    pub fn stderr(&mut self) -> std::process::ChildStderr {
+        self.child.stderr.take().unwrap()
     }
 
     pub fn id(&self) -> u32 {
@@ -173,7 +183,11 @@ impl Town {
 
     /// A gateway started by a command of the test's own.
     pub fn serving(command: &mut Command) -> GatewayProcess {
-        let mut running = Running::start(command);
+        Self::announced(Running::start(command))
+    }
+
+    /// A gateway that was started and says where it listens.
+    pub fn announced(mut running: Running) -> GatewayProcess {
         let (public, mairie, ops) = (running.address(), running.address(), running.address());
         GatewayProcess { running, public, mairie, ops }
     }
