@@ -6,7 +6,7 @@
 mod encoded;
 mod status;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -39,8 +39,8 @@ pub enum Reply {
 pub struct Upstream {
     id: ProviderId,
     dialect: Dialect,
-    /// The key, or what is wrong with it.
-    authorization: Result<Option<HeaderValue>, ProviderError>,
+    /// The key, or what is wrong with it; another may take its place between two calls.
+    authorization: RwLock<Result<Option<HeaderValue>, ProviderError>>,
     addresses: Addresses,
     service: UpstreamService,
     retry_budget: TpsBudget,
@@ -60,7 +60,7 @@ impl Upstream {
         let pool = Arc::new(ClientPool::new(settings.deadlines.connect));
         let service = stack(settings, Arc::clone(&pool), dialect);
         let retry_budget = TpsBudget::new(RETRY_BUDGET_WINDOW, RETRY_BUDGET_FLOOR, RETRY_BUDGET_SHARE);
-        let authorization = authorization(api_key);
+        let authorization = RwLock::new(authorization(api_key));
         Self { id, dialect, authorization, addresses: Addresses::default(), service, retry_budget, pool }
     }
 
@@ -77,6 +77,11 @@ impl Upstream {
     /// HTTP clients in use towards it.
     pub fn shards_built(&self) -> usize {
         self.pool.shards_built()
+    }
+
+    /// Gives the next call another key; calls in progress keep theirs.
+    pub fn replace_key(&self, api_key: &SecretString) {
+        *self.authorization.write().unwrap_or_else(PoisonError::into_inner) = authorization(api_key);
     }
 
     /// Counts a first attempt in the retry budget.
@@ -96,7 +101,7 @@ impl Upstream {
     pub async fn call(&self, base_url: &str, encoded: &Encoded, request_id: &str) -> Result<Reply, ProviderError> {
         let request = UpstreamRequest {
             url: self.addresses.of(base_url, encoded.path)?,
-            authorization: self.authorization.clone()?,
+            authorization: self.authorization.read().unwrap_or_else(PoisonError::into_inner).clone()?,
             body: encoded.body.clone(),
             stream: encoded.stream,
             request_id: request_id.to_owned(),

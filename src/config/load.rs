@@ -6,7 +6,8 @@ use toml::{Table, Value};
 
 use super::check::check;
 use super::raw::RawConfig;
-use super::{Config, DEFAULT_TOML, Environment};
+use super::settings::Settings;
+use super::{Config, DEFAULT_TOML, Environment, Source, SourceFile, secrets};
 
 /// Everything that is wrong with a configuration, one line a mistake: `path.of.key: sentence`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +37,7 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Co
     let defaults: Table = DEFAULT_TOML.parse().map_err(|error: toml::de::Error| one_mistake(&error.to_string()))?;
     let mut table = defaults.clone();
     let mut base = PathBuf::new();
+    let own_file = file.map(|path| SourceFile::now(path.to_owned()));
     if let Some(path) = file {
         base = path.parent().map(Path::to_owned).unwrap_or_default();
         let text =
@@ -50,10 +52,17 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Co
             mistakes.push(format!("{} (from {variable}): {error}", path.join(".")));
         }
     }
-    let raw = read(table.clone(), &defaults, &mut mistakes);
-    let checked = raw.and_then(|raw| check(raw, &base, &mut mistakes));
+    let found = secrets::resolve(&mut table, &base, !environment.vendors_left_alone(), &mut mistakes);
+    let mut written = table.clone();
+    secrets::forget_files(&mut written);
+    let raw = read(written, &defaults, &mut mistakes);
+    let source = Source { files: own_file.into_iter().chain(found.files).collect(), settings: Settings::of(&table) };
+    let checked = raw.and_then(|raw| check(raw, &base, source, &mut mistakes));
     match checked {
-        Some((config, warnings)) if mistakes.is_empty() => Ok(Loaded { config, warnings, table }),
+        Some((config, mut warnings)) if mistakes.is_empty() => {
+            warnings.extend(found.warnings);
+            Ok(Loaded { config, warnings, table })
+        }
         _ => {
             mistakes.dedup();
             Err(ConfigError { mistakes })

@@ -3,10 +3,9 @@
 use toml::{Table, Value};
 
 use super::Loaded;
+use super::secrets::SECRETS;
 
-/// Keys that hold secrets.
-const SECRETS: &[&str] = &["api_key", "token", "webhook_secret", "webhook_url"];
-const STARS: &str = "********";
+pub(super) const STARS: &str = "********";
 
 /// The configuration in force as TOML. A secret that is set shows as stars, one that is not as an empty text.
 pub fn show(loaded: &Loaded) -> String {
