@@ -16,6 +16,7 @@ mod models;
 mod openapi;
 mod ops;
 mod probes;
+mod token;
 mod transcriptions;
 mod usage;
 
@@ -25,7 +26,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::routing::{any, get, post};
-use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
@@ -40,6 +40,7 @@ use crate::report::evidence::Evidence;
 use crate::shutdown::Shutdown;
 
 pub use error::ApiError;
+pub use token::MairieToken;
 pub use transcriptions::UploadSettings;
 
 /// What the handlers share, cheap to clone: each request does so several times.
@@ -97,7 +98,7 @@ pub struct Shared {
     /// Reads what comparisons are made from.
     pub examiner: Arc<dyn Examine>,
     /// The mairie's token.
-    pub mairie_token: Option<SecretString>,
+    pub mairie_token: MairieToken,
 }
 
 /// Reads the evidence of a period under the terms in force.

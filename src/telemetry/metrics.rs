@@ -84,6 +84,16 @@ pub struct Metrics {
     pub probe_rounds: IntCounterVec,
     /// Lag of probes.
     pub probe_lag: Histogram,
+    /// Whether the last reading of the configuration succeeded.
+    pub config_last_reload_successful: IntGauge,
+    /// When the configuration in force was read.
+    pub config_last_reload_success: IntGauge,
+    /// By listener.
+    pub certificate_expires: IntGaugeVec,
+    /// By listener and outcome.
+    pub tls_handshakes: IntCounterVec,
+    /// By reason: wrong, too_many_wrong.
+    pub keys_refused: IntCounterVec,
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
@@ -171,6 +181,11 @@ impl Metrics {
             duels: declare.counters(names::DUELS, &[OUTCOME]),
             probe_rounds: declare.counters(names::PROBE_ROUNDS, &[OUTCOME]),
             probe_lag: declare.histogram(names::PROBE_LAG, LAG_BUCKETS),
+            config_last_reload_successful: declare.gauge(names::CONFIG_LAST_RELOAD_SUCCESSFUL),
+            config_last_reload_success: declare.gauge(names::CONFIG_LAST_RELOAD_SUCCESS),
+            certificate_expires: declare.gauges(names::CERTIFICATE_EXPIRES, &[names::LISTENER]),
+            tls_handshakes: declare.counters(names::TLS_HANDSHAKES, &[names::LISTENER, OUTCOME]),
+            keys_refused: declare.counters(names::KEYS_REFUSED, &[REASON]),
             registry: declare.0,
         }
     }

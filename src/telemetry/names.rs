@@ -119,6 +119,32 @@ pub const PROBE_LAG: Metric =
 pub const DUELS: Metric =
     Metric { name: "passerelle_duels_total", help: "Blind duels by outcome: answered (both whole), failed, judged." };
 
+/// 1 when the configuration was read without a mistake the last time, 0 when a former one stayed in force.
+pub const CONFIG_LAST_RELOAD_SUCCESSFUL: Metric = Metric {
+    name: "passerelle_config_last_reload_successful",
+    help: "1 when the configuration was read without a mistake the last time, 0 when a former one stayed in force.",
+};
+/// When the configuration in force was read, in seconds since 1970.
+pub const CONFIG_LAST_RELOAD_SUCCESS: Metric = Metric {
+    name: "passerelle_config_last_reload_success_timestamp_seconds",
+    help: "When the configuration in force was read, in seconds since 1970.",
+};
+/// When the certificate of a listener expires, in seconds since 1970; absent without TLS.
+pub const CERTIFICATE_EXPIRES: Metric = Metric {
+    name: "passerelle_certificate_expires_timestamp_seconds",
+    help: "When the certificate of a listener expires, in seconds since 1970; absent without TLS.",
+};
+/// TLS handshakes by outcome: completed, failed, timeout, plain_http.
+pub const TLS_HANDSHAKES: Metric = Metric {
+    name: "passerelle_tls_handshakes_total",
+    help: "TLS handshakes by outcome: completed, failed, timeout, plain_http.",
+};
+/// Keys and tokens refused: wrong, or not looked at (too_many_wrong) after too many wrong ones from the same address.
+pub const KEYS_REFUSED: Metric = Metric {
+    name: "passerelle_keys_refused_total",
+    help: "Keys and tokens refused: wrong, or not looked at (too_many_wrong) after too many wrong ones from the same address.",
+};
+
 /// Kind of call.
 pub const OPERATION: &str = "gen_ai_operation_name";
 /// Vendor.
@@ -137,3 +163,5 @@ pub const WINDOW: &str = "window";
 pub const ROUTE: &str = "http_route";
 /// HTTP status.
 pub const STATUS: &str = "http_response_status_code";
+/// Which of the three: public, mairie or ops.
+pub const LISTENER: &str = "listener";
