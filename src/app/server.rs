@@ -3,6 +3,7 @@
 //! It must not look into requests: which of them are answered, and with what, is the router's.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,18 +12,21 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::ConnectInfo;
 use futures_util::TryFutureExt;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
+use super::tls::Tls;
 use crate::config::ConnectionConfig;
 
 /// Most bytes that a connection of HTTP/1.1 buffers in each direction. The head of a request must fit.
@@ -38,9 +42,11 @@ const HTTP2_CONNECTION_WINDOW: u32 = 1 << 20;
 /// How long to wait when the system gives no connection, for want of file descriptors most of the time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router` on `listener` until `settled`, then lets each connection end its last answer.
+/// Serves `router` on `listener`, within TLS where there is some, until `settled`; then lets each connection end its last
+/// answer.
 pub(super) async fn serve(
     listener: TcpListener,
+    tls: Option<Tls>,
     router: Router,
     limits: &ConnectionConfig,
     settled: &CancellationToken,
@@ -53,11 +59,32 @@ pub(super) async fn serve(
             accepted = accept(&listener, &places) => accepted,
             () = settled.cancelled() => None,
         };
-        let Some((stream, place)) = accepted else { break };
-        let (router, protocols) = (router.clone(), Arc::clone(&protocols));
+        let Some((stream, peer, place)) = accepted else { break };
+        let until = Instant::now() + limits.header_read;
+        // A token must not wait for the next one.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY was refused");
+        }
+        let (tls, router, protocols) = (tls.clone(), router.clone(), Arc::clone(&protocols));
         let (limits, settled) = (limits.clone(), settled.clone());
         connections.spawn(async move {
-            hold(stream, router, &protocols, &limits, &settled).await;
+            match tls {
+                None => hold(stream, peer, until, router, &protocols, &limits, &settled).await,
+                // In a box: connections without TLS are not to take the room of those with it.
+                Some(tls) => {
+                    Box::pin(async {
+                        // Within this connection's task and its place: who is slow keeps nobody else waiting.
+                        let shaken = tokio::select! {
+                            shaken = tls.accept(stream, until) => shaken,
+                            () = settled.cancelled() => None,
+                        };
+                        if let Some(stream) = shaken {
+                            hold(stream, peer, until, router, &protocols, &limits, &settled).await;
+                        }
+                    })
+                    .await;
+                }
+            }
             drop(place);
         });
     }
@@ -67,12 +94,15 @@ pub(super) async fn serve(
 }
 
 /// The next connection, once there is a place for it: who comes when all are taken waits in the system's queue.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     let place = Arc::clone(places).acquire_owned().await.ok()?;
     loop {
         match listener.accept().await {
-            Ok((stream, _peer)) => return Some((stream, place)),
+            Ok((stream, peer)) => return Some((stream, peer, place)),
             // The client left before its turn.
             Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) => {}
             Err(error) => {
@@ -98,29 +128,30 @@ fn protocols() -> Builder<TokioExecutor> {
     builder
 }
 
-/// Serves one connection until it ends, asks nothing for too long, or leaves an answer unread for too long.
-async fn hold(
-    stream: TcpStream,
+/// Serves one connection until it ends, asks nothing for too long (at first `until` then), or leaves an answer unread for
+/// too long.
+async fn hold<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    peer: SocketAddr,
+    until: Instant,
     router: Router,
     protocols: &Builder<TokioExecutor>,
     limits: &ConnectionConfig,
     settled: &CancellationToken,
 ) {
-    // A token must not wait for the next one.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY was refused");
-    }
     let activity = Arc::new(Activity::default());
     let watched = Arc::clone(&activity);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let turn = Turn::ours(&watched);
-        let request =
+        let mut request =
             request.map(|body| Body::new(AwaitedBody { body, activity: Arc::clone(&watched), awaited: false }));
+        // The door counts wrong keys by it; routers are shared by all connections, so there is no typed way.
+        request.extensions_mut().insert(ConnectInfo(peer));
         // A router is always ready.
         router.clone().call(request).map_ok(move |response| response.map(|body| turn.watch(body)))
     });
     let mut connection = pin!(protocols.serve_connection(TokioIo::new(stream), service));
-    let mut look = pin!(sleep(limits.header_read));
+    let mut look = pin!(sleep_until(until));
     let (mut steps, mut ending, mut last) = (0, false, false);
     loop {
         tokio::select! {

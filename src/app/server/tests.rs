@@ -22,7 +22,7 @@ async fn served(router: Router, max: usize) -> (SocketAddr, CancellationToken) {
     let settled = CancellationToken::new();
     let limits = ConnectionConfig { max, header_read: IDLE, idle: IDLE };
     let stop = settled.clone();
-    TaskTracker::new().spawn(async move { serve(listener, router, &limits, &stop).await });
+    TaskTracker::new().spawn(async move { serve(listener, None, router, &limits, &stop).await });
     (address, settled)
 }
 
