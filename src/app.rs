@@ -3,12 +3,14 @@
 //! Listeners, clock and shutdown are arguments, so that tests bind port 0 and move time by hand.
 
 mod facts;
+mod files;
 mod reload;
 mod server;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -19,19 +21,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alerts::Watcher;
 use crate::clock::Clock;
-use crate::config::{AlertConfig, Config, ConnectionConfig};
+use crate::config::{AlertConfig, Config, ConnectionConfig, Source};
 use crate::duels::Duels;
-use crate::http::{AppState, Shared, UploadSettings, mairie_router, ops_router, public_router};
-use crate::identity::{Directory, InstanceSecret};
+use crate::http::{AppState, MairieToken, Shared, UploadSettings, mairie_router, ops_router, public_router};
+use crate::identity::{Directory, Door, InstanceSecret};
 use crate::ledger::{Ledger, sweep_until_shutdown};
 use crate::pipeline::Pipeline;
 use crate::probes::{Parts, Probes};
+use crate::quota::WrongKeyGuard;
 use crate::shutdown::Shutdown;
+use crate::telemetry::metrics;
 use crate::terms::{CurrentTerms, Terms};
 
 pub use facts::Examiner;
+use reload::Known;
 pub use reload::{Loader, Reloader};
 use server::serve;
+use tls::Certificates;
 
 /// Why the process could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +61,9 @@ pub enum AppError {
     /// Alerts cannot be sent.
     #[error("{0}")]
     Webhook(String),
+    /// TLS cannot be spoken.
+    #[error("server.tls: {0}")]
+    Tls(String),
 }
 
 /// The three listeners, bound.
@@ -119,6 +128,9 @@ pub struct App {
     alerts: AlertConfig,
     cors_origins: Vec<String>,
     connections: ConnectionConfig,
+    certificates: Certificates,
+    source: Source,
+    watch_files: bool,
     sweep: Duration,
     patience: Duration,
 }
@@ -153,7 +165,7 @@ impl App {
             duels: duels(config, &parts),
             probes: Probes::new(parts),
             examiner: Arc::new(examiner),
-            directory: Directory::new(ledger.clone(), terms.clone()),
+            directory: Directory::new(ledger.clone(), terms.clone()).behind(door(config, &clock)),
             ledger,
             calendar: config.calendar.clone(),
             clock,
@@ -170,8 +182,10 @@ impl App {
             request_read: config.server.request_read,
             keep_alive: config.server.keep_alive,
             total_limit: config.upstream.transport.deadlines.total,
-            mairie_token: config.mairie_token.clone(),
+            mairie_token: MairieToken::new(config.mairie_token.clone()),
         });
+        metrics().config_last_reload_successful.set(1);
+        metrics().config_last_reload_success.set(state.clock.now().as_second());
         Ok(Self {
             state,
             terms,
@@ -179,19 +193,26 @@ impl App {
             alerts: config.alerts.clone(),
             cors_origins: config.server.cors_origins.clone(),
             connections: config.server.connections.clone(),
+            certificates: Certificates::new(&config.server.tls).map_err(AppError::Tls)?,
+            source: config.source.clone(),
+            watch_files: config.server.watch_files,
             sweep: config.sweep,
             patience: config.server.shutdown,
         })
     }
 
-    /// Lets the terms be read again while serving; gives what does it.
+    /// Lets the configuration be read again while serving; gives what does it.
     pub fn reload_by(&mut self, load: Loader) -> Reloader {
         let reloader = Reloader {
             terms: self.terms.clone(),
+            pipeline: Arc::clone(&self.state.pipeline),
+            mairie_token: self.state.mairie_token.clone(),
+            certificates: self.certificates.clone(),
             ledger: self.state.ledger.clone(),
             clock: self.state.clock.clone(),
             load,
             asked: Arc::default(),
+            known: Arc::new(Mutex::new(Known::new(self.source.clone()))),
         };
         self.reloader = Some(reloader.clone());
         reloader
@@ -233,14 +254,18 @@ impl App {
     /// [`AppError`] when the alerts' client cannot be built or the last writes are lost.
     pub async fn run(self, listeners: Listeners) -> Result<(), AppError> {
         let watcher = self.alerts()?;
-        let Self { state, reloader, cors_origins, connections, sweep, patience, .. } = self;
+        let Self { state, reloader, cors_origins, connections, certificates, watch_files, sweep, patience, .. } = self;
         let shutdown = state.shutdown.clone();
         let ledger = state.ledger.clone();
         shutdown.spawn(sweep_until_shutdown(ledger.clone(), state.clock.clone(), sweep, shutdown.clone()));
         shutdown.spawn(watcher.watch(shutdown.clone()));
         // Also without a budget: the next terms may have one.
         shutdown.spawn(state.probes.keep_timetable());
+        shutdown.spawn(certificates.clone().remind(state.clock.clone(), shutdown.clone()));
         if let Some(reloader) = reloader {
+            if watch_files {
+                shutdown.spawn(reloader.clone().watch_files(shutdown.clone()));
+            }
             shutdown.spawn(reloader.watch(shutdown.clone()));
         }
         // Doors stay open until the last call is settled: who comes meanwhile hears 503 and when to come back, and not a
@@ -248,9 +273,15 @@ impl App {
         let settled = CancellationToken::new();
         let serving = async {
             tokio::join!(
-                serve(listeners.public, public_router(state.clone(), &cors_origins), &connections, &settled),
-                serve(listeners.mairie, mairie_router(state.clone()), &connections, &settled),
-                serve(listeners.ops, ops_router(state.clone()), &connections, &settled),
+                serve(
+                    listeners.public,
+                    certificates.public,
+                    public_router(state.clone(), &cors_origins),
+                    &connections,
+                    &settled
+                ),
+                serve(listeners.mairie, certificates.mairie, mairie_router(state.clone()), &connections, &settled),
+                serve(listeners.ops, None, ops_router(state.clone()), &connections, &settled),
             )
         };
         let stopping = async {
@@ -290,6 +321,12 @@ fn duels(config: &Config, parts: &Parts) -> Duels {
     let Parts { pipeline, ledger, calendar, clock, shutdown, .. } = parts;
     let patience = config.server.keep_alive;
     Duels::new(Arc::clone(pipeline), ledger.clone(), calendar.clone(), clock.clone(), shutdown.clone(), patience)
+}
+
+/// What stands before the directory.
+fn door(config: &Config, clock: &Clock) -> Door {
+    let guard = config.wrong_keys.map(|rate| WrongKeyGuard::new(rate, clock.clone()));
+    Door::new(guard, &config.server.trusted_proxies)
 }
 
 /// So many permits, or as many as there can be.

@@ -11,8 +11,8 @@ use crate::clock::Clock;
 use crate::shutdown::Shutdown;
 use crate::telemetry::init_logs;
 
-/// Serve residents until SIGTERM or Ctrl-C; answers in progress are finished and settled first. SIGHUP reads prices, plans
-/// and the envelope again.
+/// Serve residents until SIGTERM or Ctrl-C; answers in progress are finished and settled first. SIGHUP reads the
+/// configuration again, as a change of its files does.
 #[derive(clap::Args)]
 #[command(after_help = "Example: OPENAI_API_KEY=… MISTRAL_API_KEY=… passerelle serve --config /etc/passerelle.toml")]
 pub(super) struct Serve {
@@ -38,8 +38,10 @@ impl Serve {
             let file = self.file.clone();
             let load = move || file.load().map(|loaded| loaded.config).map_err(|failure| failure.to_string());
             reload_on_signal(&app.reload_by(Arc::new(load)), &shutdown)?;
-            say(&format!("public listening on http://{}", addresses.public));
-            say(&format!("mairie listening on http://{}", addresses.mairie));
+            let scheme = |pair: &Option<_>| if pair.is_some() { "https" } else { "http" };
+            let (public, mairie) = (scheme(&config.server.tls.public), scheme(&config.server.tls.mairie));
+            say(&format!("public listening on {public}://{}", addresses.public));
+            say(&format!("mairie listening on {mairie}://{}", addresses.mairie));
             say(&format!("ops listening on http://{}", addresses.ops));
             app.run(listeners).await?;
             Ok(ExitCode::SUCCESS)

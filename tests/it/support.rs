@@ -3,9 +3,11 @@
 pub mod chance;
 pub mod gateway;
 pub mod ledgers;
+pub mod logs;
 pub mod month;
 pub mod program;
 pub mod simulated;
+pub mod tls;
 pub mod two_vendors;
 pub mod vendor;
 
