@@ -62,7 +62,6 @@ pub struct Reloader {
 }
 
 /// What is known of the files.
-#[derive(Default)]
 pub(super) struct Known {
     /// The last that could be used.
     source: Source,
@@ -108,8 +107,7 @@ impl Reloader {
     ) -> Result<Vec<Difference>, String> {
         let label = if result.is_ok() { "completed" } else { "refused" };
         metrics().terms_reloads.with_label_values(&[label]).inc();
-        metrics().config_last_reload_successful.set(i64::from(result.is_ok()));
-        match result {
+        let result = match result {
             Ok((differences, source)) => {
                 metrics().config_last_reload_success.set(self.clock.now().as_second());
                 tell(actor, &differences, &source.settings.since(&known.source.settings));
@@ -121,7 +119,10 @@ impl Reloader {
                 known.mistake = Some(error.clone());
                 Err(error)
             }
-        }
+        };
+        // Last: who waits for it finds everything else done.
+        metrics().config_last_reload_successful.set(i64::from(result.is_ok()));
+        result
     }
 
     fn try_reload(&self, actor: &str, reason: &str) -> Result<(Vec<Difference>, Source), String> {

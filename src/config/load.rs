@@ -1,5 +1,6 @@
 //! Layers (defaults, file, environment) to one table, the table to [`RawConfig`], every mistake kept.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
@@ -18,7 +19,7 @@ pub struct ConfigError {
 }
 
 /// A configuration that may be used, and what an operator should know about it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
@@ -26,6 +27,13 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// All layers together, as `config show` prints them; secrets are still in it.
     pub(super) table: Table,
+}
+
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The layers hold secrets.
+        f.debug_struct("Loaded").field("config", &self.config).field("warnings", &self.warnings).finish_non_exhaustive()
+    }
 }
 
 /// Reads defaults, `file` if given, and the environment.
@@ -42,9 +50,9 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Co
         base = path.parent().map(Path::to_owned).unwrap_or_default();
         let text =
             std::fs::read_to_string(path).map_err(|error| one_mistake(&format!("{}: {error}", path.display())))?;
-        let own: Table = text.parse().map_err(|error: toml::de::Error| {
-            one_mistake(&format!("{}: {}", path.display(), error.to_string().trim()))
-        })?;
+        let own: Table = text
+            .parse()
+            .map_err(|error| one_mistake(&format!("{}: {}", path.display(), without_the_line(&error, &text))))?;
         merge(&mut table, own);
     }
     for (path, value, variable) in environment.settings() {
@@ -72,6 +80,13 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Co
 
 fn one_mistake(text: &str) -> ConfigError {
     ConfigError { mistakes: vec![text.to_owned()] }
+}
+
+/// What is wrong and where, without the line itself: a secret may stand in it.
+fn without_the_line(error: &toml::de::Error, text: &str) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let place = before.map(|before| format!("line {}: ", before.matches('\n').count() + 1));
+    format!("{}{}", place.unwrap_or_default(), error.message())
 }
 
 /// Lays `own` over `table`; tables are merged, everything else is replaced.
@@ -140,8 +155,11 @@ fn read(mut table: Table, defaults: &Table, mistakes: &mut Vec<String>) -> Optio
             Ok(raw) => return Some(raw),
             Err(error) => {
                 let path = error.path().to_string();
-                mistakes.push(format!("{path}: {}", error.inner().message()));
                 let keys: Vec<&str> = path.split(['.', '[']).take_while(|key| !key.ends_with(']')).collect();
+                let is_secret = keys.last().is_some_and(|key| secrets::SECRETS.contains(key));
+                // The message repeats what stands there.
+                let message = if is_secret { "must be a text" } else { error.inner().message() };
+                mistakes.push(format!("{path}: {message}"));
                 if !heal(&mut table, defaults, &keys) {
                     return None;
                 }

@@ -44,7 +44,7 @@ impl FromRequestParts<AppState> for Mairie {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
         let door = state.directory.door();
         // People choose tokens, and poor ones can be guessed: the right one waits too while somebody at its address tries.
-        if let Some(wait) = door.closed_for(parts) {
+        if let Some(wait) = door.closed_for(parts, || false) {
             return Err(IdentityError::TooManyWrong(wait).into());
         }
         let sent = parts.headers.get(header::AUTHORIZATION);

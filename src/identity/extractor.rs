@@ -70,7 +70,7 @@ impl Directory {
         look: impl FnOnce(&ApiKey) -> Result<Authenticated, IdentityError>,
     ) -> Result<Authenticated, IdentityError> {
         let key = bearer(parts)?;
-        if let Some(wait) = self.door.closed_for(parts).filter(|_| !self.ledger.remembers_key(&key.hash())) {
+        if let Some(wait) = self.door.closed_for(parts, || self.ledger.remembers_key(&key.hash())) {
             return Err(IdentityError::TooManyWrong(wait));
         }
         let found = look(&key);

@@ -115,7 +115,9 @@ fn each_library_has_its_place() {
         ("reqwest", &["providers/src/transport"]),
         ("governor", &["src/quota"]),
         ("rustls", &["src/config/tls", "src/app/tls", "providers/src/transport"]),
-        ("notify::", &["src/app/files"]),
+        ("RecommendedWatcher", &["src/app/files"]),
+        // Where somebody comes from is nobody else's business.
+        ("ConnectInfo", &["src/app/server", "src/identity/extractor/door"]),
         ("prometheus::", &["src/telemetry"]),
         ("statrs", &["src/report/statistics"]),
         ("rand_pcg", &["src/report/statistics", "src/report/comparison/tests"]),

@@ -38,7 +38,10 @@ async fn ask_through(gateway: &TestGateway, peer: &str, forwarded: &str, key: &s
 async fn a_house_that_sends_wrong_keys_waits_and_those_known_there_do_not() {
     let gateway = TestGateway::with(SETTINGS).await;
     let (known, new) = (gateway.resident(), gateway.resident());
-    assert_eq!(ask(&gateway, HOUSE, &known).await, 200);
+    // Twice: that keys were issued is noticed with the first call, and what was known before is forgotten.
+    for _ in 0..2 {
+        assert_eq!(ask(&gateway, HOUSE, &known).await, 200);
+    }
     for _ in 0..4 {
         assert_eq!(ask(&gateway, HOUSE, "psk-wrong").await, 401);
     }
@@ -55,7 +58,7 @@ async fn a_house_that_sends_wrong_keys_waits_and_those_known_there_do_not() {
     gateway.clock.advance(Duration::from_secs(1));
     assert_eq!(ask(&gateway, HOUSE, &gateway.resident()).await, 200, "one more may come, and it is right");
     assert_eq!(metrics().keys_refused.with_label_values(&["wrong"]).get(), 4);
-    assert_eq!(metrics().keys_refused.with_label_values(&["too_many_wrong"]).get(), 2 + 1);
+    assert_eq!(metrics().keys_refused.with_label_values(&["too_many_wrong"]).get(), 2);
     let told = metrics().render();
     assert!(!told.contains("198.51.100"), "{told}");
     gateway.settled().await;

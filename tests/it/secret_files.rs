@@ -48,7 +48,8 @@ fn each_secret_may_stand_in_a_file_beside_the_configuration() {
     let loaded = folder.load([MISTRAL]).unwrap();
     assert_eq!(openai_key(&loaded), "sk-from-a-file");
     assert_eq!(loaded.config.mairie_token.as_ref().unwrap().expose_secret(), "mairie-from-a-file");
-    assert!(loaded.config.alerts.webhook.is_some() && loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    assert!(loaded.config.alerts.webhook.is_some());
+    assert!(!loaded.warnings.iter().any(|warning| warning.contains("_file")), "{:?}", loaded.warnings);
     let shown = show(&loaded);
     assert!(shown.contains("api_key_file = \"openai.key\"") && shown.contains("token = \"********\""), "{shown}");
     for secret in ["from-a-file", "MDEyMzQ1"] {
@@ -113,6 +114,17 @@ fn a_secret_that_everybody_may_read_is_warned_about_and_a_vendor_that_is_off_nee
     );
     let off = Folder::new("[providers.openai]\nenabled = false\napi_key_file = \"nowhere\"");
     assert!(off.load([MISTRAL]).is_ok());
+}
+
+#[test]
+fn a_mistake_beside_a_secret_is_told_by_its_line_and_not_with_it() {
+    for (text, said) in [
+        ("[server]\n\n[providers.openai]\napi_key = \"sk-secret", "town.toml: line 4: "),
+        ("[mairie]\ntoken = 7391", "mairie.token: must be a text"),
+    ] {
+        let error = Folder::new(text).load([MISTRAL]).unwrap_err();
+        assert!(error.contains(said) && !error.contains("sk-secret") && !error.contains("7391"), "{error}");
+    }
 }
 
 #[test]

@@ -29,11 +29,12 @@ impl Door {
         Self { guard, proxies: proxies.into() }
     }
 
-    /// How long the key of a request is not looked at, because of the wrong ones that came from the same address.
-    pub fn closed_for(&self, parts: &Parts) -> Option<Duration> {
+    /// How long the key of a request is not looked at, because of the wrong ones that came from the same address; not at
+    /// all for one that is `known` to be right.
+    pub fn closed_for(&self, parts: &Parts, known: impl FnOnce() -> bool) -> Option<Duration> {
         // Almost always: then it costs one read, and nobody is placed.
         let guard = self.guard.as_ref().filter(|guard| !guard.is_calm())?;
-        let wait = guard.closed_for(self.network(parts)?)?;
+        let wait = guard.closed_for(self.network(parts)?).filter(|_| !known())?;
         metrics().keys_refused.with_label_values(&["too_many_wrong"]).inc();
         Some(wait)
     }

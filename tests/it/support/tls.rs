@@ -31,7 +31,6 @@ impl Pair {
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     roots: RootCertStore,
-    pub pem: String,
 }
 
 impl Authority {
@@ -42,7 +41,7 @@ impl Authority {
         let own = params.self_signed(&key).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(own.der().clone()).unwrap();
-        Self { issuer: Issuer::new(params, key), roots, pem: own.pem() }
+        Self { issuer: Issuer::new(params, key), roots }
     }
 
     pub fn pair(&self, until: i32) -> Pair {
