@@ -3,16 +3,18 @@
 //! Listeners, clock and shutdown are arguments, so that tests bind port 0 and move time by hand.
 
 mod facts;
+mod files;
 mod gate;
 mod handover;
 mod life;
 mod relay;
 mod reload;
 mod server;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -21,20 +23,23 @@ use tokio::sync::Semaphore;
 
 use crate::alerts::Watcher;
 use crate::clock::Clock;
-use crate::config::{AlertConfig, Config, ConnectionConfig};
+use crate::config::{AlertConfig, Config, ConnectionConfig, Source};
 use crate::duels::Duels;
-use crate::http::{AppState, Shared, UploadSettings, mairie_router, ops_router, public_router};
-use crate::identity::{Directory, InstanceSecret};
+use crate::http::{AppState, MairieToken, Shared, UploadSettings, mairie_router, ops_router, public_router};
+use crate::identity::{Directory, Door, InstanceSecret};
 use crate::ledger::Ledger;
 use crate::pipeline::Pipeline;
 use crate::probes::{Parts, Probes};
+use crate::quota::WrongKeyGuard;
 use crate::shutdown::Shutdown;
 use crate::telemetry::Traces;
 use crate::terms::{CurrentTerms, Terms};
 
 pub use facts::Examiner;
 pub use handover::{Successor, Taken};
+use reload::Known;
 pub use reload::{Loader, Reloader};
+use tls::Certificates;
 
 /// Why the process could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +63,9 @@ pub enum AppError {
     /// Alerts cannot be sent.
     #[error("{0}")]
     Webhook(String),
+    /// TLS cannot be spoken.
+    #[error("server.tls: {0}")]
+    Tls(String),
     /// The service manager's sockets cannot be used.
     #[error("{0}")]
     Sockets(String),
@@ -141,6 +149,9 @@ pub struct App {
     alerts: AlertConfig,
     cors_origins: Vec<String>,
     connections: ConnectionConfig,
+    certificates: Certificates,
+    source: Source,
+    watch_files: bool,
     sweep: Duration,
     patience: Duration,
     /// Longest time that a call in progress may take, reading on after its client has left included.
@@ -184,7 +195,7 @@ impl App {
             duels: duels(config, &parts),
             probes: Probes::new(parts),
             examiner: Arc::new(examiner),
-            directory: Directory::new(ledger.clone(), terms.clone()),
+            directory: Directory::new(ledger.clone(), terms.clone()).behind(door(config, &clock)),
             ledger,
             calendar: config.calendar.clone(),
             clock,
@@ -201,7 +212,7 @@ impl App {
             request_read: config.server.request_read,
             keep_alive: config.server.keep_alive,
             total_limit: config.upstream.transport.deadlines.total,
-            mairie_token: config.mairie_token.clone(),
+            mairie_token: MairieToken::new(config.mairie_token.clone()),
             traces,
         });
         Ok(Self {
@@ -211,6 +222,9 @@ impl App {
             alerts: config.alerts.clone(),
             cors_origins: config.server.cors_origins.clone(),
             connections: config.server.connections.clone(),
+            certificates: Certificates::new(&config.server.tls).map_err(AppError::Tls)?,
+            source: config.source.clone(),
+            watch_files: config.server.watch_files,
             sweep: config.sweep,
             patience: config.server.shutdown,
             longest_call: config.lease,
@@ -225,14 +239,18 @@ impl App {
         self.taken = Some(taken);
     }
 
-    /// Lets the terms be read again while serving; gives what does it.
+    /// Lets the configuration be read again while serving; gives what does it.
     pub fn reload_by(&mut self, load: Loader) -> Reloader {
         let reloader = Reloader {
             terms: self.terms.clone(),
+            pipeline: Arc::clone(&self.state.pipeline),
+            mairie_token: self.state.mairie_token.clone(),
+            certificates: self.certificates.clone(),
             ledger: self.state.ledger.clone(),
             clock: self.state.clock.clone(),
             load,
             asked: Arc::default(),
+            known: Arc::new(Mutex::new(Known::new(self.source.clone()))),
         };
         self.reloader = Some(reloader.clone());
         reloader
@@ -304,6 +322,12 @@ fn duels(config: &Config, parts: &Parts) -> Duels {
     let Parts { pipeline, ledger, calendar, clock, shutdown, .. } = parts;
     let patience = config.server.keep_alive;
     Duels::new(Arc::clone(pipeline), ledger.clone(), calendar.clone(), clock.clone(), shutdown.clone(), patience)
+}
+
+/// What stands before the directory.
+fn door(config: &Config, clock: &Clock) -> Door {
+    let guard = config.wrong_keys.map(|rate| WrongKeyGuard::new(rate, clock.clone()));
+    Door::new(guard, &config.server.trusted_proxies)
 }
 
 /// So many permits, or as many as there can be.

@@ -5,10 +5,15 @@
 
 mod check;
 mod comparison;
+mod edge;
 mod environment;
 mod load;
 mod raw;
+mod secrets;
+mod settings;
 mod show;
+mod source;
+mod tls;
 mod traces;
 
 use std::collections::BTreeMap;
@@ -17,6 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use providers::ProviderId;
 use providers::catalogue::Catalogue;
 use providers::exchange::ExchangeRates;
@@ -27,10 +33,13 @@ use secrecy::SecretString;
 pub use comparison::{ComparisonConfig, EvaluationPeriod, Yardsticks};
 pub use environment::Environment;
 pub use load::{ConfigError, Loaded, load};
+pub use settings::{Resetting, Settings};
 pub use show::show;
+pub use source::{Source, SourceFile};
+pub use tls::{CertificatePair, TlsConfig};
 
 use crate::ledger::SqliteSettings;
-use crate::quota::{Allowance, Calendar, Envelope, Rate};
+use crate::quota::{Allowance, Calendar, Envelope, Rate, WrongKeyRate};
 use crate::telemetry::{LogFormat, TraceSettings};
 
 /// The defaults, also the manual of every key.
@@ -105,6 +114,12 @@ pub struct ServerConfig {
     pub keep_alive: Duration,
     /// How long a stop waits.
     pub shutdown: Duration,
+    /// Proxies whose word on who asks is taken.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether files are read again when they change.
+    pub watch_files: bool,
+    /// Certificates.
+    pub tls: TlsConfig,
 }
 
 /// A vendor that may be called.
@@ -220,8 +235,12 @@ pub struct UpstreamConfig {
 /// The checked configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Where it comes from.
+    pub source: Source,
     /// Listeners.
     pub server: ServerConfig,
+    /// How many wrong keys may come from one address; absent where they are not counted.
+    pub wrong_keys: Option<WrongKeyRate>,
     /// The mairie's token; absent means that its listener refuses everybody.
     pub mairie_token: Option<SecretString>,
     /// The ledger's file.

@@ -16,6 +16,7 @@ mod models;
 mod openapi;
 mod ops;
 mod probes;
+mod token;
 mod trace;
 mod transcriptions;
 mod usage;
@@ -26,7 +27,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::routing::{any, get, post};
-use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
@@ -43,6 +43,7 @@ use crate::telemetry::Traces;
 use crate::trail::Listener;
 
 pub use error::ApiError;
+pub use token::MairieToken;
 pub use transcriptions::UploadSettings;
 
 /// What the handlers share, cheap to clone: each request does so several times.
@@ -100,7 +101,7 @@ pub struct Shared {
     /// Reads what comparisons are made from.
     pub examiner: Arc<dyn Examine>,
     /// The mairie's token.
-    pub mairie_token: Option<SecretString>,
+    pub mairie_token: MairieToken,
     /// Records requests.
     pub traces: Traces,
 }

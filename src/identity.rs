@@ -7,7 +7,7 @@ mod extractor;
 mod key;
 mod secret;
 
-pub use extractor::{Directory, IdentityError, bearer};
+pub use extractor::{Directory, Door, IdentityError, bearer};
 pub use key::{ApiKey, new_resident_key};
 pub use secret::InstanceSecret;
 

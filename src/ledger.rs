@@ -164,6 +164,13 @@ impl Ledger {
         }
     }
 
+    /// Whether a key was found live lately and no other process has written since; nothing is read for it.
+    pub fn remembers_key(&self, hash: &[u8; 32]) -> bool {
+        match self {
+            Self::Sqlite(store) => store.remembers_key(hash),
+        }
+    }
+
     /// Every key, newest first.
     ///
     /// # Errors

@@ -253,6 +253,15 @@ impl Pipeline {
         }
     }
 
+    /// Gives vendors the keys of a configuration read again, from the next call on.
+    pub fn replace_keys(&self, providers: &[ProviderConfig]) {
+        for provider in providers {
+            if let Some(upstream) = self.upstreams.get(&provider.id) {
+                upstream.replace_key(&provider.api_key);
+            }
+        }
+    }
+
     /// Whether there is such a vendor or plan, those of the town's own accounts included; the town is always there.
     pub fn knows(&self, scope: StopScope, name: &str) -> bool {
         match scope {

@@ -6,9 +6,11 @@
 
 mod calendar;
 mod rate;
+mod wrong_keys;
 
 pub use calendar::{Calendar, Period, Window, Windows};
 pub use rate::{OpenCalls, RateGuard, RateRefusal, RateState, SimultaneousPermit, UsedRates};
+pub use wrong_keys::{Network, WrongKeyGuard, WrongKeyRate};
 
 use std::fmt;
 

@@ -6,7 +6,7 @@
 mod encoded;
 mod status;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -41,15 +41,27 @@ pub enum Reply {
 pub struct Upstream {
     id: ProviderId,
     dialect: Dialect,
-    /// What must never be repeated.
-    api_key: SecretString,
-    /// The key as it is sent, or what is wrong with it.
-    authorization: Result<Option<HeaderValue>, ProviderError>,
+    /// Others may take their place between two calls.
+    credentials: RwLock<Credentials>,
     addresses: Addresses,
     service: UpstreamService,
     signs: SignReader,
     retry_budget: TpsBudget,
     pool: Arc<ClientPool>,
+}
+
+/// A vendor's key in the two forms that are needed of it.
+struct Credentials {
+    /// What must never be repeated.
+    api_key: SecretString,
+    /// As it is sent, or what is wrong with it.
+    authorization: Result<Option<HeaderValue>, ProviderError>,
+}
+
+impl Credentials {
+    fn of(api_key: &SecretString) -> Self {
+        Self { api_key: api_key.clone(), authorization: authorization(api_key) }
+    }
 }
 
 /// No vendor's key is shorter, in bytes; a shorter one, of a stand-in, may be part of any word.
@@ -67,10 +79,8 @@ impl Upstream {
         let pool = Arc::new(ClientPool::new(settings.deadlines.connect));
         let (service, signs) = stack(settings, Arc::clone(&pool), dialect);
         let retry_budget = TpsBudget::new(RETRY_BUDGET_WINDOW, RETRY_BUDGET_FLOOR, RETRY_BUDGET_SHARE);
-        let authorization = authorization(api_key);
-        let api_key = api_key.clone();
-        let addresses = Addresses::default();
-        Self { id, dialect, api_key, authorization, addresses, service, signs, retry_budget, pool }
+        let (credentials, addresses) = (RwLock::new(Credentials::of(api_key)), Addresses::default());
+        Self { id, dialect, credentials, addresses, service, signs, retry_budget, pool }
     }
 
     /// Name of the vendor.
@@ -91,6 +101,11 @@ impl Upstream {
     /// What its last answers told of its limits and its clock, and whether it is left alone.
     pub fn signs(&self) -> VendorSigns {
         self.signs.read()
+    }
+
+    /// Gives the next call another key; calls in progress keep theirs.
+    pub fn replace_key(&self, api_key: &SecretString) {
+        *self.credentials.write().unwrap_or_else(PoisonError::into_inner) = Credentials::of(api_key);
     }
 
     /// Counts a first attempt in the retry budget.
@@ -117,7 +132,7 @@ impl Upstream {
     ) -> Result<Reply, ProviderError> {
         let request = UpstreamRequest {
             url: self.addresses.of(base_url, encoded.path)?,
-            authorization: self.authorization.clone()?,
+            authorization: self.credentials.read().unwrap_or_else(PoisonError::into_inner).authorization.clone()?,
             body: encoded.body.clone(),
             stream: encoded.stream,
             request_id: request_id.to_owned(),
@@ -137,7 +152,8 @@ impl Upstream {
 
     /// A refusal whose words quote the key: it is ours, and goes neither to a client nor into a log.
     fn without_key(&self, mut error: ProviderError) -> ProviderError {
-        let key = self.api_key.expose_secret();
+        let credentials = self.credentials.read().unwrap_or_else(PoisonError::into_inner);
+        let key = credentials.api_key.expose_secret();
         if key.len() >= SHORTEST_KEY {
             let words = [Some(&mut error.message), error.param.as_mut(), error.code.as_mut()];
             for text in words.into_iter().flatten().filter(|text| text.contains(key)) {

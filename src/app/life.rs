@@ -13,9 +13,8 @@ use super::gate::Gate;
 use super::handover::{Host, copies, forget_sockets};
 use super::relay::Door;
 use super::server::{Hall, serve_relayed};
+use super::tls::Certificates;
 use super::{App, AppError, Listeners};
-use crate::config::ConnectionConfig;
-use crate::http::{AppState, mairie_router, ops_router, public_router};
 use crate::ledger::sweep_until_shutdown;
 
 /// How long connections may take for what is already on its way once the last call is settled.
@@ -39,7 +38,7 @@ impl App {
         // refused connection.
         let settled = CancellationToken::new();
         let relayed = self.relayed();
-        let halls = Halls::new(&self.state, &self.cors_origins, &self.connections, &gate, &settled);
+        let halls = Halls::new(&self, &gate, &settled);
         // Before the former process hears that it may leave: a service manager must know whom to follow when it does.
         if let Some(ready) = self.ready.take() {
             ready();
@@ -117,7 +116,11 @@ impl App {
         shutdown.spawn(watcher.watch(shutdown.clone()));
         // Also without a budget: the next terms may have one.
         shutdown.spawn(state.probes.keep_timetable());
+        shutdown.spawn(self.certificates.clone().remind(state.clock.clone(), shutdown.clone()));
         if let Some(reloader) = self.reloader.take() {
+            if self.watch_files {
+                shutdown.spawn(reloader.clone().watch_files(shutdown.clone()));
+            }
             shutdown.spawn(reloader.watch(shutdown.clone()));
         }
         Ok(())
@@ -132,18 +135,13 @@ struct Halls {
 }
 
 impl Halls {
-    fn new(
-        state: &AppState,
-        cors_origins: &[String],
-        limits: &ConnectionConfig,
-        gate: &Gate,
-        settled: &CancellationToken,
-    ) -> Self {
-        let hall = |door, router| Hall::new(door, router, limits, gate, settled);
+    fn new(app: &App, gate: &Gate, settled: &CancellationToken) -> Self {
+        let hall = |door, tls, router| Hall::new(door, tls, router, &app.connections, gate, settled);
+        let Certificates { public, mairie, .. } = app.certificates.clone();
         Self {
-            public: hall(Door::Public, public_router(state.clone(), cors_origins)),
-            mairie: hall(Door::Mairie, mairie_router(state.clone())),
-            ops: hall(Door::Ops, ops_router(state.clone())),
+            public: hall(Door::Public, public, app.public_router()),
+            mairie: hall(Door::Mairie, mairie, app.mairie_router()),
+            ops: hall(Door::Ops, None, app.ops_router()),
         }
     }
 

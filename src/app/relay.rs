@@ -3,6 +3,7 @@
 //! What it carries is bytes: it must not look into requests or answers, beyond the headers that are about a connection.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use axum::body::Body;
@@ -14,7 +15,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
-/// Which of the three listeners a request came in on, as one byte before the first request of a relayed connection.
+/// Which of the three listeners a request came in on. Its byte, and the client's address on a line, come before the first
+/// request of a relayed connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Door {
     /// Residents.
@@ -68,9 +70,14 @@ fn without_those_of_a_connection(headers: &mut HeaderMap) {
 ///
 /// # Errors
 /// When it does not answer.
-pub(super) async fn pass_on(path: PathBuf, door: Door, mut request: Request<Body>) -> io::Result<Response<Body>> {
+pub(super) async fn pass_on(
+    path: PathBuf,
+    door: Door,
+    peer: SocketAddr,
+    mut request: Request<Body>,
+) -> io::Result<Response<Body>> {
     let mut stream = UnixStream::connect(&path).await?;
-    stream.write_all(&[door.byte()]).await?;
+    stream.write_all(format!("{}{peer}\n", char::from(door.byte())).as_bytes()).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     let host = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
@@ -112,12 +119,24 @@ pub(super) fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// The next connection of another process, and the door that its requests came in by.
-pub(super) async fn accept(listener: &UnixListener) -> io::Result<(UnixStream, Door)> {
+/// Longest address of a client: of IPv6 with its zone and port, in brackets.
+const LONGEST_ADDRESS: usize = 64;
+
+/// The next connection of another process, the door that its requests came in by, and the address of the client.
+pub(super) async fn accept(listener: &UnixListener) -> io::Result<(UnixStream, Door, SocketAddr)> {
+    let wrong = || io::Error::from(io::ErrorKind::InvalidData);
     let (mut stream, _) = listener.accept().await?;
     let byte = stream.read_u8().await?;
-    let door = Door::ALL.into_iter().find(|door| door.byte() == byte);
-    door.map(|door| (stream, door)).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+    let door = Door::ALL.into_iter().find(|door| door.byte() == byte).ok_or_else(wrong)?;
+    let mut address = String::new();
+    loop {
+        match char::from(stream.read_u8().await?) {
+            '\n' => break,
+            letter if address.len() < LONGEST_ADDRESS => address.push(letter),
+            _ => return Err(wrong()),
+        }
+    }
+    Ok((stream, door, address.parse().map_err(|_| wrong())?))
 }
 
 mod body {

@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use hyper::body::{Frame, Incoming, SizeHint};
@@ -22,13 +23,14 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use super::gate::{Entering, Gate, Pass, Place};
 use super::relay::{self, Door, pass_on};
+use super::tls::Tls;
 use crate::config::ConnectionConfig;
 use crate::http::ApiError;
 use crate::telemetry::{Counted, metrics};
@@ -49,6 +51,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What the connections of one listener share.
 pub(super) struct Hall {
     door: Door,
+    tls: Option<Tls>,
     router: Router,
     protocols: Builder<TokioExecutor>,
     limits: ConnectionConfig,
@@ -59,9 +62,10 @@ pub(super) struct Hall {
 }
 
 impl Hall {
-    /// Of a listener whose requests `router` answers while `gate` is open, until `settled`.
+    /// Of a listener whose requests `router` answers while `gate` is open, until `settled`; within TLS where there is some.
     pub(super) fn new(
         door: Door,
+        tls: Option<Tls>,
         router: Router,
         limits: &ConnectionConfig,
         gate: &Gate,
@@ -69,6 +73,7 @@ impl Hall {
     ) -> Arc<Self> {
         Arc::new(Self {
             door,
+            tls,
             router,
             protocols: protocols(),
             limits: limits.clone(),
@@ -83,7 +88,7 @@ impl Hall {
     /// last answer.
     pub(super) async fn serve(self: Arc<Self>, listener: TcpListener) {
         loop {
-            let (stream, place) = tokio::select! {
+            let (stream, peer, place) = tokio::select! {
                 biased;
                 () = self.settled.cancelled() => break,
                 () = self.gate.closed() => {
@@ -102,27 +107,63 @@ impl Hall {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "TCP_NODELAY was refused");
             }
-            self.welcome(stream, Some(place));
+            let until = Instant::now() + self.limits.header_read;
+            match &self.tls {
+                None => self.welcome(stream, peer, until, place),
+                Some(tls) => self.welcome_within_tls(tls.clone(), stream, peer, until, place),
+            }
         }
         drop(listener);
         self.connections.close();
         self.connections.wait().await;
     }
 
-    fn welcome<S>(self: &Arc<Self>, stream: S, place: Option<OwnedSemaphorePermit>)
+    /// Serves a connection; `place` is dropped at its end.
+    fn welcome<S>(self: &Arc<Self>, stream: S, peer: SocketAddr, until: Instant, place: impl Send + 'static)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let hall = Arc::clone(self);
-        let counted = Counted::one(&metrics().connections_open.with_label_values(&[self.door.as_str()]));
+        let (hall, counted) = (Arc::clone(self), self.counted());
         self.connections.spawn(async move {
-            hall.hold(stream).await;
+            hall.hold(stream, peer, until).await;
             drop((place, counted));
         });
     }
 
+    /// The same once the client has shaken hands: within this connection's task and its place, so that who is slow keeps
+    /// nobody else waiting.
+    fn welcome_within_tls(
+        self: &Arc<Self>,
+        tls: Tls,
+        stream: TcpStream,
+        peer: SocketAddr,
+        until: Instant,
+        place: impl Send + 'static,
+    ) {
+        let (hall, counted) = (Arc::clone(self), self.counted());
+        self.connections.spawn(async move {
+            let shaken = tokio::select! {
+                shaken = tls.accept(stream, until) => shaken,
+                () = hall.settled.cancelled() => None,
+            };
+            if let Some(stream) = shaken {
+                hall.hold(stream, peer, until).await;
+            }
+            drop((place, counted));
+        });
+    }
+
+    fn counted(&self) -> Counted {
+        Counted::one(&metrics().connections_open.with_label_values(&[self.door.as_str()]))
+    }
+
     /// The answer to one request: ours, or that of the process that took over.
-    fn answer(self: &Arc<Self>, request: Request, activity: &Arc<Activity>) -> impl Future<Output = Answered> + use<> {
+    fn answer(
+        self: &Arc<Self>,
+        request: Request,
+        peer: SocketAddr,
+        activity: &Arc<Activity>,
+    ) -> impl Future<Output = Answered> + use<> {
         // A router is always ready.
         match self.gate.enter() {
             Some(pass) => Entering::new(self.router.clone().call(request), pass).left_future(),
@@ -132,7 +173,7 @@ impl Hall {
                     match hall.gate.decided().await {
                         Place::There(path) => {
                             activity.leaves.notify_one();
-                            let passed_on = pass_on(path, hall.door, request).await;
+                            let passed_on = pass_on(path, hall.door, peer, request).await;
                             (passed_on.map_or_else(|error| Ok(unreachable(&error)), Ok), None)
                         }
                         // Nobody took over.
@@ -169,9 +210,9 @@ pub(super) async fn serve_relayed(listener: UnixListener, halls: [Arc<Hall>; 3])
             () = gate.passed_on() => return,
         };
         match accepted {
-            Ok((stream, door)) => {
+            Ok((stream, door, peer)) => {
                 if let Some(hall) = halls.iter().find(|hall| hall.door == door) {
-                    hall.welcome(stream, None);
+                    hall.welcome(stream, peer, Instant::now() + hall.limits.header_read, ());
                 }
             }
             Err(error) => {
@@ -183,12 +224,15 @@ pub(super) async fn serve_relayed(listener: UnixListener, halls: [Arc<Hall>; 3])
 }
 
 /// The next connection, once there is a place for it: who comes when all are taken waits in the system's queue.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     let place = Arc::clone(places).acquire_owned().await.ok()?;
     loop {
         match listener.accept().await {
-            Ok((stream, _peer)) => return Some((stream, place)),
+            Ok((stream, peer)) => return Some((stream, peer, place)),
             // The client left before its turn.
             Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) => {}
             Err(error) => {
@@ -215,8 +259,9 @@ fn protocols() -> Builder<TokioExecutor> {
 }
 
 impl Hall {
-    /// Serves one connection until it ends, asks nothing for too long, or leaves an answer unread for too long.
-    async fn hold<S>(self: &Arc<Self>, stream: S)
+    /// Serves one connection until it ends, asks nothing for too long (at first `until` then), or leaves an answer unread for
+    /// too long.
+    async fn hold<S>(self: &Arc<Self>, stream: S, peer: SocketAddr, until: Instant)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -224,13 +269,15 @@ impl Hall {
         let (hall, watched) = (Arc::clone(self), Arc::clone(&activity));
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let turn = Turn::ours(&watched);
-            let request =
+            let mut request =
                 request.map(|body| Body::new(AwaitedBody { body, activity: Arc::clone(&watched), awaited: false }));
-            hall.answer(request, &watched)
+            // The door counts wrong keys by it; routers are shared by all connections, so there is no typed way.
+            request.extensions_mut().insert(ConnectInfo(peer));
+            hall.answer(request, peer, &watched)
                 .map(move |(answer, pass)| answer.map(|response| response.map(|body| turn.watch(body, pass))))
         });
         let mut connection = pin!(self.protocols.serve_connection(TokioIo::new(stream), service));
-        let mut look = pin!(sleep(self.limits.header_read));
+        let mut look = pin!(sleep_until(until));
         let (mut steps, mut ending, mut last) = (0, false, false);
         loop {
             tokio::select! {

@@ -9,7 +9,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::civil::Date;
 use providers::figures::{FiguresRequest, VendorFigures, fetch};
 use providers::{Dialect, ProviderId};
-use secrecy::SecretString;
 
 use super::output::{Format, entries_bar};
 use super::{ConfigFile, EX_SOFTWARE, Failure, complain, runtime, say};
@@ -23,7 +22,7 @@ const ENTRIES_PER_SIGN: u64 = 1_000;
 /// Compare the ledger with a vendor's own usage and costs; exit 70 when something is not explained.
 ///
 /// Usage is compared by hour, model and bucket, money by day (UTC) and model. The key of an administrator is read from
-/// OPENAI_ADMIN_KEY or MISTRAL_ADMIN_KEY; with --file no vendor is called and no key is needed.
+/// OPENAI_ADMIN_KEY or MISTRAL_ADMIN_KEY, or from the file that OPENAI_ADMIN_KEY_FILE or MISTRAL_ADMIN_KEY_FILE names; with --file no vendor is called and no key is needed.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: OPENAI_ADMIN_KEY=sk-admin-… passerelle reconcile --config passerelle.toml --provider openai \
@@ -133,19 +132,12 @@ impl ReconcileCommand {
                 return Err(Failure::Usage("a compatible host has no usage endpoint: give --file".to_owned()));
             }
         };
-        let environment = Environment::from_process();
-        let Some(key) = environment.get(variable).map(str::trim).filter(|key| !key.is_empty()) else {
+        let Some(admin_key) = Environment::from_process().secret(variable).map_err(Failure::Usage)? else {
             return Err(Failure::Usage(format!(
-                "{variable} is not set: the vendor shows its figures to an administrator's key only, or give --file"
+                "neither {variable} nor {variable}_FILE is set: the vendor shows its figures to an administrator's key only, or give --file"
             )));
         };
-        let request = FiguresRequest {
-            dialect,
-            base_url,
-            admin_key: SecretString::from(key.to_owned()),
-            from: self.from,
-            to: self.to,
-        };
+        let request = FiguresRequest { dialect, base_url, admin_key, from: self.from, to: self.to };
         let bar = ProgressBar::new_spinner();
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
             bar.set_style(style);

@@ -15,9 +15,9 @@ use crate::config::Config;
 use crate::shutdown::Shutdown;
 use crate::telemetry::init_logs;
 
-/// Serve residents until SIGTERM or Ctrl-C; answers in progress are finished and settled first. SIGHUP reads prices, plans
-/// and the envelope again. SIGUSR2 upgrades without a gap: it starts the program that is on the disk now, with the same
-/// arguments and `--take-over`; this process then ends what it has in progress.
+/// Serve residents until SIGTERM or Ctrl-C; answers in progress are finished and settled first. SIGHUP reads the
+/// configuration again, as a change of its files does. SIGUSR2 upgrades without a gap: it starts the program that is on the
+/// disk now, with the same arguments and `--take-over`; this process then ends what it has in progress.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: OPENAI_API_KEY=… MISTRAL_API_KEY=… passerelle serve --config /etc/passerelle.toml\n         \
@@ -57,8 +57,10 @@ impl Serve {
             reload_on_signal(&app.reload_by(Arc::new(load)), &shutdown)?;
             app.when_ready(manager::say_ready);
             shutdown.spawn(manager::keep_telling(shutdown.clone()));
-            say(&format!("public listening on http://{}", addresses.public));
-            say(&format!("mairie listening on http://{}", addresses.mairie));
+            let scheme = |pair: &Option<_>| if pair.is_some() { "https" } else { "http" };
+            let (public, mairie) = (scheme(&config.server.tls.public), scheme(&config.server.tls.mairie));
+            say(&format!("public listening on {public}://{}", addresses.public));
+            say(&format!("mairie listening on {mairie}://{}", addresses.mairie));
             say(&format!("ops listening on http://{}", addresses.ops));
             app.run(listeners).await?;
             Ok(ExitCode::SUCCESS)

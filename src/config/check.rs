@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use data_encoding::BASE64;
+use jiff::Timestamp;
 use jiff::civil::Date;
 use providers::ProviderId;
 use providers::catalogue::{Catalogue, MISTRAL_TOML, OPENAI_TOML, Operation, ProviderCatalogue};
@@ -18,7 +19,7 @@ use providers::transport::{BreakerSettings, Deadlines, TransportSettings};
 use super::raw::{RawAlerts, RawConfig, RawMoney, RawPlan, RawProvider, RawRoute, RawServer, RawUpstream};
 use super::{
     AlertConfig, Config, ConnectionConfig, EXCHANGE_RATES_TOML, Plan, ProviderConfig, RouteConfig, ServerConfig,
-    TargetConfig, UpstreamConfig, WebhookConfig, comparison, traces,
+    Source, SourceFile, TargetConfig, UpstreamConfig, WebhookConfig, comparison, edge, tls, traces,
 };
 use crate::clock::Clock;
 use crate::ledger::SqliteSettings;
@@ -38,7 +39,10 @@ pub(super) struct Checker<'a> {
     mistakes: &'a mut Vec<String>,
     pub(super) warnings: Vec<String>,
     base: &'a Path,
+    pub(super) now: Timestamp,
     pub(super) today: Date,
+    /// Files that were read, besides those of secrets.
+    files: Vec<SourceFile>,
 }
 
 impl Checker<'_> {
@@ -76,15 +80,28 @@ impl Checker<'_> {
         self.base.join(text)
     }
 
-    fn read_file(&mut self, path: &str, text: &str) -> Option<String> {
+    /// A file that is read now, and watched from then on.
+    pub(super) fn file(&mut self, text: &str) -> PathBuf {
         let file = self.path(text);
+        self.files.push(SourceFile::now(file.clone()));
+        file
+    }
+
+    fn read_file(&mut self, path: &str, text: &str) -> Option<String> {
+        let file = self.file(text);
         self.keep(path, std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display())))
     }
 }
 
-pub(super) fn check(raw: RawConfig, base: &Path, mistakes: &mut Vec<String>) -> Option<(Config, Vec<String>)> {
-    let today = Clock::system().now().to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
-    let mut checker = Checker { mistakes, warnings: Vec::new(), base, today };
+pub(super) fn check(
+    raw: RawConfig,
+    base: &Path,
+    mut source: Source,
+    mistakes: &mut Vec<String>,
+) -> Option<(Config, Vec<String>)> {
+    let now = Clock::system().now();
+    let today = now.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
+    let mut checker = Checker { mistakes, warnings: Vec::new(), base, now, today, files: Vec::new() };
     let server = server(&mut checker, &raw.server);
     let exchange_rates = exchange_rates(&mut checker, &raw.money);
     let calendar = checker.keep("town.timezone", Calendar::new(&raw.town.timezone));
@@ -112,9 +129,13 @@ pub(super) fn check(raw: RawConfig, base: &Path, mistakes: &mut Vec<String>) -> 
         batch: raw.ledger.batch,
     };
     let secret_file = checker.path(&raw.identity.secret_file);
+    let wrong_keys = edge::wrong_keys(&raw.identity);
     let token = raw.mairie.token;
+    source.files.append(&mut checker.files);
     let config = Config {
+        source,
         server: server?,
+        wrong_keys,
         mairie_token: (!token.is_empty()).then(|| token.into()),
         ledger,
         lease,
@@ -178,6 +199,9 @@ fn server(checker: &mut Checker<'_>, raw: &RawServer) -> Option<ServerConfig> {
         upload_read: checker.positive("server.upload_read_seconds", raw.upload_read_seconds),
         keep_alive: checker.positive("server.keep_alive_seconds", raw.keep_alive_seconds),
         shutdown: Duration::from_secs(raw.shutdown_seconds),
+        trusted_proxies: edge::trusted_proxies(checker, &raw.trusted_proxies),
+        watch_files: raw.watch_files,
+        tls: tls::check(checker, &raw.tls),
     })
 }
 
@@ -330,6 +354,9 @@ fn check_provider(
             &path("api_key"),
             format!("is missing: set {variable}, or {}.enabled = false", path("api_key").trim_end_matches(".api_key")),
         );
+    }
+    if !raw.api_key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        checker.mistake(&path("api_key"), "holds a space, a line break or another character that no key has");
     }
     let config = ProviderConfig {
         id: ProviderId::new(name),

@@ -1,13 +1,14 @@
 //! Layers (defaults, file, environment) to one table, the table to [`RawConfig`], every mistake kept.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
 use super::check::check;
 use super::raw::RawConfig;
-use super::show::is_secret;
-use super::{Config, DEFAULT_TOML, Environment};
+use super::settings::Settings;
+use super::{Config, DEFAULT_TOML, Environment, Source, SourceFile, secrets};
 
 /// Everything that is wrong with a configuration, one line a mistake: `path.of.key: sentence`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,7 +19,7 @@ pub struct ConfigError {
 }
 
 /// A configuration that may be used, and what an operator should know about it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
@@ -26,6 +27,13 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// All layers together, as `config show` prints them; secrets are still in it.
     pub(super) table: Table,
+}
+
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The layers hold secrets.
+        f.debug_struct("Loaded").field("config", &self.config).field("warnings", &self.warnings).finish_non_exhaustive()
+    }
 }
 
 /// Reads defaults, `file` if given, and the environment.
@@ -37,6 +45,7 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Co
     let defaults: Table = DEFAULT_TOML.parse().map_err(|error: toml::de::Error| one_mistake(&error.to_string()))?;
     let mut table = defaults.clone();
     let mut base = PathBuf::new();
+    let own_file = file.map(|path| SourceFile::now(path.to_owned()));
     if let Some(path) = file {
         base = path.parent().map(Path::to_owned).unwrap_or_default();
         let text =
@@ -49,10 +58,17 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Co
             mistakes.push(format!("{} (from {variable}): {error}", path.join(".")));
         }
     }
-    let raw = read(table.clone(), &defaults, &mut mistakes);
-    let checked = raw.and_then(|raw| check(raw, &base, &mut mistakes));
+    let found = secrets::resolve(&mut table, &base, !environment.vendors_left_alone(), &mut mistakes);
+    let mut written = table.clone();
+    secrets::forget_files(&mut written);
+    let raw = read(written, &defaults, &mut mistakes);
+    let source = Source { files: own_file.into_iter().chain(found.files).collect(), settings: Settings::of(&table) };
+    let checked = raw.and_then(|raw| check(raw, &base, source, &mut mistakes));
     match checked {
-        Some((config, warnings)) if mistakes.is_empty() => Ok(Loaded { config, warnings, table }),
+        Some((config, mut warnings)) if mistakes.is_empty() => {
+            warnings.extend(found.warnings);
+            Ok(Loaded { config, warnings, table })
+        }
         _ => {
             mistakes.dedup();
             Err(ConfigError { mistakes })
@@ -139,11 +155,11 @@ fn read(mut table: Table, defaults: &Table, mistakes: &mut Vec<String>) -> Optio
             Ok(raw) => return Some(raw),
             Err(error) => {
                 let path = error.path().to_string();
-                let key = path.rsplit('.').next().unwrap_or_default();
-                // The reader's words quote the value.
-                let words = if is_secret(key) { "must be a text" } else { error.inner().message() };
-                mistakes.push(format!("{path}: {words}"));
                 let keys: Vec<&str> = path.split(['.', '[']).take_while(|key| !key.ends_with(']')).collect();
+                let is_secret = keys.last().is_some_and(|key| secrets::is_secret(key));
+                // The message repeats what stands there.
+                let message = if is_secret { "must be a text" } else { error.inner().message() };
+                mistakes.push(format!("{path}: {message}"));
                 if !heal(&mut table, defaults, &keys) {
                     return None;
                 }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::Residency;
 use super::comparison::RawComparison;
+use super::tls::RawTls;
 use crate::ledger::Durability;
 use crate::telemetry::LogFormat;
 
@@ -44,6 +45,9 @@ pub(super) struct RawServer {
     pub(super) upload_read_seconds: u64,
     pub(super) keep_alive_seconds: u64,
     pub(super) shutdown_seconds: u64,
+    pub(super) trusted_proxies: Vec<String>,
+    pub(super) watch_files: bool,
+    pub(super) tls: RawTls,
 }
 
 #[derive(Deserialize)]
@@ -64,6 +68,8 @@ pub(super) struct RawLedger {
 #[derive(Deserialize)]
 pub(super) struct RawIdentity {
     pub(super) secret_file: String,
+    pub(super) wrong_keys_per_minute: u32,
+    pub(super) wrong_keys_burst: u32,
 }
 
 #[derive(Deserialize)]

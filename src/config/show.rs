@@ -3,21 +3,15 @@
 use toml::{Table, Value};
 
 use super::Loaded;
+use super::secrets::is_secret;
 
-/// Keys that hold secrets.
-const SECRETS: &[&str] = &["api_key", "token", "webhook_secret", "webhook_url", "otlp_headers"];
-const STARS: &str = "********";
+pub(super) const STARS: &str = "********";
 
 /// The configuration in force as TOML. A secret that is set shows as stars, one that is not as an empty text.
 pub fn show(loaded: &Loaded) -> String {
     let mut table = loaded.table.clone();
     hide(&mut table);
     table.to_string()
-}
-
-/// Whether a key of that name holds a secret.
-pub(super) fn is_secret(key: &str) -> bool {
-    SECRETS.contains(&key)
 }
 
 fn hide(table: &mut Table) {

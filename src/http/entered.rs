@@ -4,14 +4,14 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
 use super::{ApiError, AppState};
-use crate::identity::bearer;
 use crate::pipeline::Entered;
 
 impl FromRequestParts<AppState> for Entered {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
-        let who = state.directory.recognise(&bearer(parts)?)?;
+        let directory = &state.directory;
+        let who = directory.look_up(parts, |key| directory.recognise(key))?;
         state.pipeline.enter(who).map_err(|error| ApiError::from_pipeline(error, &state.calendar))
     }
 }

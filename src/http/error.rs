@@ -304,6 +304,11 @@ impl ApiError {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "requests", Some("rate_limit_exceeded"), text).retry_after(wait)
     }
 
+    fn too_many_wrong(wait: Duration) -> Self {
+        let text = "Trop de clés fausses arrivent de votre adresse ; vérifiez votre clé et réessayez dans un instant. (Too many wrong keys come from this address.)";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "requests", Some("rate_limit_exceeded"), text).retry_after(wait)
+    }
+
     fn from_refusal(refusal: &Refusal, calendar: &Calendar) -> Self {
         let resets = calendar.local(refusal.resets_at);
         let amount = |value: i64| {
@@ -444,6 +449,7 @@ impl From<IdentityError> for ApiError {
             IdentityError::Invalid => unauthorized(
                 "Cette clé n'est pas valable. Adressez-vous à l'accueil de la mairie pour en recevoir une autre. (Incorrect API key.)",
             ),
+            IdentityError::TooManyWrong(wait) => Self::too_many_wrong(wait),
             IdentityError::Store(error) => error.into(),
             IdentityError::UnknownPlan(plan) => Self::internal().because("a resident's plan is not configured", plan),
         }

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
+use super::token::Mairie;
 use super::{ApiError, AppState};
 use crate::ledger::{Stop, StopScope};
 use crate::report::comparison::Comparison;
@@ -29,10 +28,9 @@ pub(super) struct ReportQuery {
 /// The comparison of vendors over a period (`?from=2026-11-01&to=2026-11-30`; the current month by default), as JSON.
 pub(super) async fn report(
     State(state): State<AppState>,
-    headers: HeaderMap,
+    _mairie: Mairie,
     query: Result<Query<ReportQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, ApiError> {
-    authorize(&state, &headers)?;
     let Query(query) = query.map_err(|_| {
         ApiError::bad_request("Only `from` and `to` are understood here, each a day such as 2026-11-24.")
     })?;
@@ -79,10 +77,9 @@ enum Tongue {
 /// (`format=xlsx`), as one line a figure (`format=figures`), or what it is made from (`format=evidence`).
 pub(super) async fn comparison(
     State(state): State<AppState>,
-    headers: HeaderMap,
+    _mairie: Mairie,
     query: Result<Query<ComparisonQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, ApiError> {
-    authorize(&state, &headers)?;
     let Query(query) = query.map_err(|_| {
         ApiError::bad_request(
             "Understood here: `from` and `to`, each a day such as 2026-11-24; `format` json, html, xlsx, figures or \
@@ -123,8 +120,7 @@ fn rendered(evidence: &Evidence, form: Form, lang: Lang) -> Result<(&'static str
 }
 
 /// What is stopped, as JSON.
-pub(super) async fn stops(State(state): State<AppState>, headers: HeaderMap) -> Result<Response, ApiError> {
-    authorize(&state, &headers)?;
+pub(super) async fn stops(State(state): State<AppState>, _mairie: Mairie) -> Result<Response, ApiError> {
     Ok(Json(json!({"object": "list", "data": state.ledger.stops()?.0})).into_response())
 }
 
@@ -144,10 +140,9 @@ struct StopRequest {
 /// `{"scope": "provider", "name": "openai", "stopped": true, "by": "Claire", "reason": "…"}`.
 pub(super) async fn set_stop(
     State(state): State<AppState>,
-    headers: HeaderMap,
+    _mairie: Mairie,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    authorize(&state, &headers)?;
     let asked: StopRequest = serde_json::from_slice(&body).map_err(|error| {
         let example = r#"{"scope": "provider", "name": "openai", "stopped": true, "by": "Claire", "reason": "why"}"#;
         ApiError::bad_request(format!("A stop looks like {example}: {error}."))
@@ -168,8 +163,7 @@ pub(super) async fn set_stop(
 }
 
 /// Who changed what and when, oldest first, as JSON.
-pub(super) async fn changes(State(state): State<AppState>, headers: HeaderMap) -> Result<Response, ApiError> {
-    authorize(&state, &headers)?;
+pub(super) async fn changes(State(state): State<AppState>, _mairie: Mairie) -> Result<Response, ApiError> {
     let ledger = state.ledger.clone();
     let changes = blocking(move || ledger.changes()).await??;
     let numbered = changes.into_iter().map(|(seq, change)| json!({"seq": seq, "change": change}));
@@ -179,21 +173,4 @@ pub(super) async fn changes(State(state): State<AppState>, headers: HeaderMap) -
 /// Work on a file: not on a thread that carries streams.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
     tokio::task::spawn_blocking(work).await.map_err(|_| ApiError::overloaded())
-}
-
-pub(super) fn authorize(state: &AppState, headers: &HeaderMap) -> Result<(), ApiError> {
-    let Some(token) = &state.mairie_token else {
-        return Err(ApiError::forbidden(
-            "This listener has no token yet: set mairie.token (or PASSERELLE__MAIRIE__TOKEN) and restart.",
-        ));
-    };
-    let sent = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
-        .unwrap_or_default();
-    // Comparing hashes tells nothing about the token by its timing.
-    let matches = Sha256::digest(sent.as_bytes()) == Sha256::digest(token.expose_secret().as_bytes());
-    matches
-        .then_some(())
-        .ok_or_else(|| ApiError::forbidden("The mairie's token is missing or wrong (Authorization: Bearer …)."))
 }

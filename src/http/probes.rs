@@ -3,12 +3,13 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::mairie::{authorize, blocking};
+use super::mairie::blocking;
+use super::token::Mairie;
 use super::{ApiError, AppState};
 use crate::pipeline::PipelineError;
 use crate::probes::{ProbeError, Wish};
@@ -24,10 +25,9 @@ pub(super) struct ProbesQuery {
 /// The round under way, or the last one; with `?estimate=true` also what a round of so many `questions` costs.
 pub(super) async fn get_probes(
     State(state): State<AppState>,
-    headers: HeaderMap,
+    _mairie: Mairie,
     query: Result<Query<ProbesQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, ApiError> {
-    authorize(&state, &headers)?;
     let Query(ProbesQuery { estimate, questions }) =
         query.map_err(|_| ApiError::bad_request("Only `estimate=true` and `questions=N` are understood here."))?;
     let mut body = json!({
@@ -52,10 +52,9 @@ struct RoundRequest {
 /// Begins a round now: `{"questions": 10}`, or an empty body for the whole basket.
 pub(super) async fn begin_round(
     State(state): State<AppState>,
-    headers: HeaderMap,
+    _mairie: Mairie,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    authorize(&state, &headers)?;
     let RoundRequest { questions } = if body.is_empty() {
         RoundRequest::default()
     } else {

@@ -1,6 +1,9 @@
 //! From `Authorization: Bearer psk-…` to [`Authenticated`].
 
+mod door;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::header::AUTHORIZATION;
@@ -9,6 +12,8 @@ use axum::http::request::Parts;
 use super::{ApiKey, Authenticated};
 use crate::ledger::{Assignment, KeyRecord, Ledger, Sighting, StoreError};
 use crate::terms::CurrentTerms;
+
+pub use door::Door;
 
 /// Why nobody was recognised.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +24,9 @@ pub enum IdentityError {
     /// The key is unknown or revoked, or its resident suspended. Which of them is nobody's business.
     #[error("the key is not valid")]
     Invalid,
+    /// Too many wrong keys came from the same address: this one is not looked at for as long.
+    #[error("too many wrong keys came from this address")]
+    TooManyWrong(Duration),
     /// The store could not be asked: that is not the resident's fault.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -32,12 +40,44 @@ pub enum IdentityError {
 pub struct Directory {
     ledger: Ledger,
     terms: CurrentTerms,
+    door: Door,
 }
 
 impl Directory {
-    /// A directory over the ledger's keys and the plans in force.
+    /// A directory over the ledger's keys and the plans in force, open to everybody.
     pub fn new(ledger: Ledger, terms: CurrentTerms) -> Self {
-        Self { ledger, terms }
+        Self { ledger, terms, door: Door::default() }
+    }
+
+    /// The same behind a door.
+    pub fn behind(self, door: Door) -> Self {
+        Self { door, ..self }
+    }
+
+    /// What it stands behind.
+    pub fn door(&self) -> &Door {
+        &self.door
+    }
+
+    /// Lets `look` look the key of a request up, unless too many wrong ones came from the same address. A key that was
+    /// right lately passes all the same: a house does not wait for its neighbour's mistakes.
+    ///
+    /// # Errors
+    /// [`IdentityError`].
+    pub fn look_up(
+        &self,
+        parts: &Parts,
+        look: impl FnOnce(&ApiKey) -> Result<Authenticated, IdentityError>,
+    ) -> Result<Authenticated, IdentityError> {
+        let key = bearer(parts)?;
+        if let Some(wait) = self.door.closed_for(parts, || self.ledger.remembers_key(&key.hash())) {
+            return Err(IdentityError::TooManyWrong(wait));
+        }
+        let found = look(&key);
+        if matches!(found, Err(IdentityError::Invalid)) {
+            self.door.count_wrong(parts);
+        }
+        found
     }
 
     /// Recognises a key. The store is asked every time, so a key revoked a moment ago is refused.
@@ -73,7 +113,8 @@ where
     type Rejection = IdentityError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, IdentityError> {
-        Directory::from_ref(state).authenticate(&bearer(parts)?)
+        let directory = Directory::from_ref(state);
+        directory.look_up(parts, |key| directory.authenticate(key))
     }
 }
 

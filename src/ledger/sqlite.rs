@@ -297,6 +297,10 @@ impl SqliteStore {
         }
     }
 
+    pub(super) fn remembers_key(&self, hash: &[u8; 32]) -> bool {
+        self.recent.as_ref().is_some_and(|recent| recent.remembers(hash))
+    }
+
     pub(super) fn list_keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
         self.readers.with(keys::list)
     }

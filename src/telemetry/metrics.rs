@@ -125,6 +125,10 @@ pub struct Metrics {
     pub spans_dropped: IntCounter,
     /// By outcome.
     pub handovers: IntCounterVec,
+    /// By listener and outcome.
+    pub tls_handshakes: IntCounterVec,
+    /// By reason: wrong, too_many_wrong.
+    pub keys_refused: IntCounterVec,
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
@@ -310,6 +314,8 @@ impl Metrics {
             log_lines_dropped: declare.counter(names::LOG_LINES_DROPPED),
             spans_dropped: declare.counter(names::SPANS_DROPPED),
             handovers: declare.counters(names::HANDOVERS),
+            tls_handshakes: declare.counters(names::TLS_HANDSHAKES),
+            keys_refused: declare.counters(names::KEYS_REFUSED),
             registry: declare.registry.clone(),
         }
     }

@@ -239,6 +239,11 @@ declare! {
     CERTIFICATE_EXPIRES = gauge(Gateway, "passerelle_certificate_expires_timestamp_seconds", [BY_LISTENER],
         "When the certificate of a listener expires; absent where it has none.",
         "days left" => "(passerelle_certificate_expires_timestamp_seconds - time()) / 86400");
+    TLS_HANDSHAKES = counter(Gateway, "passerelle_tls_handshakes_total",
+        [BY_LISTENER, set(OUTCOME, &["completed", "failed", "timeout", "plain_http"])],
+        "TLS handshakes of listeners that have a certificate, by outcome.");
+    KEYS_REFUSED = counter(Gateway, "passerelle_keys_refused_total", [set(REASON, &["wrong", "too_many_wrong"])],
+        "Keys and tokens refused: wrong, or not looked at after too many wrong ones from the same address.");
     LOG_LINES_DROPPED = counter(Gateway, "passerelle_log_lines_dropped_total", [],
         "Log lines lost because whoever takes them was too slow.");
     SPANS_DROPPED = counter(Gateway, "passerelle_spans_dropped_total", [],

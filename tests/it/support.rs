@@ -6,9 +6,11 @@ pub mod collector;
 pub mod exposition;
 pub mod gateway;
 pub mod ledgers;
+pub mod logs;
 pub mod month;
 pub mod program;
 pub mod simulated;
+pub mod tls;
 pub mod two_vendors;
 pub mod vendor;
 

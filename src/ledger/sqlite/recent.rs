@@ -88,6 +88,11 @@ impl Recent {
         Ok(Some((found, sighting)))
     }
 
+    /// Whether a live key was seen lately, without reading anything.
+    pub(super) fn remembers(&self, hash: &[u8; 32]) -> bool {
+        self.with(self.generation.now(), |seen| seen.keys.contains_key(hash))
+    }
+
     /// What is stopped: nothing, if so it was lately, or what `read` finds. Only "nothing" is remembered.
     pub(super) fn stops<E>(&self, read: impl FnOnce() -> Result<Stops, E>) -> Result<Stops, E> {
         let generation = self.generation.now();

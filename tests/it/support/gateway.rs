@@ -86,6 +86,15 @@ impl TestGateway {
         Self::within(new_folder(), overrides).await
     }
 
+    /// The same, with these files beside the configuration.
+    pub async fn with_files(overrides: &str, files: &[(&str, &str)]) -> Self {
+        let folder = new_folder();
+        for (name, text) in files {
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+        Self::within(folder, overrides).await
+    }
+
     /// Stops, and starts again on a copy of what it left on the disk, with new vendors; keys and books go on.
     pub async fn restarted(&self, overrides: &str) -> Self {
         self.settled().await;
@@ -240,7 +249,11 @@ impl TestGateway {
     /// What the mairie's listener answers.
     pub async fn ask_mairie(&self, method: &str, path: &str, token: &str, body: &str) -> Answer {
         let request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {token}"));
-        let response = self.mairie.clone().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
+        self.send_mairie(request.body(Body::from(body.to_owned())).unwrap()).await
+    }
+
+    pub async fn send_mairie(&self, request: Request<Body>) -> Answer {
+        let response = self.mairie.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
         Answer { status: parts.status, headers: parts.headers, body }
@@ -358,8 +371,9 @@ fn new_folder() -> PathBuf {
 
 /// Reads a configuration as `serve` does.
 fn read(file: &Path) -> Result<Config, String> {
-    let environment =
-        Environment::from_pairs([("OPENAI_API_KEY", "vendor-key-openai"), ("MISTRAL_API_KEY", "vendor-key-mistral")]);
+    let written = std::fs::read_to_string(file).unwrap_or_default();
+    let openai = if written.contains("api_key_file") { "" } else { "vendor-key-openai" };
+    let environment = Environment::from_pairs([("OPENAI_API_KEY", openai), ("MISTRAL_API_KEY", "vendor-key-mistral")]);
     load(Some(file), &environment).map(|loaded| loaded.config).map_err(|error| error.to_string())
 }
 

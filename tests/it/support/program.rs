@@ -37,7 +37,8 @@ impl Running {
     /// The address in the next line that announces one: readiness, without sleeping.
     fn address(&mut self) -> String {
         let line = self.lines.next().unwrap().unwrap();
-        line.split_once("listening on http://").unwrap().1.to_owned()
+        let address = line.split_once("listening on http").unwrap().1;
+        address.split_once("://").unwrap().1.to_owned()
     }
 
     /// What it wrote, where standard error is a pipe.
