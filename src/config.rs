@@ -26,7 +26,7 @@ use secrecy::SecretString;
 pub use comparison::{ComparisonConfig, EvaluationPeriod, Yardsticks};
 pub use environment::Environment;
 pub use load::{ConfigError, Loaded, load};
-pub use show::show;
+pub use show::{has_secrets, show};
 
 use crate::ledger::SqliteSettings;
 use crate::quota::{Allowance, Calendar, Envelope, Rate};

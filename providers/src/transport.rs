@@ -11,6 +11,7 @@ mod deadline;
 mod get;
 mod notify;
 mod permit;
+mod visit;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub use client::ClientPool;
 pub use deadline::Deadlines;
 pub use get::{AdminKey, Getter};
 pub use notify::Notifier;
+pub use visit::{Unreachable, Visit, Visitor};
 
 use breaker::BreakerLayer;
 use client::send;

@@ -25,6 +25,16 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// All layers together, as `config show` prints them; secrets are still in it.
     pub(super) table: Table,
+    /// The files that it was read from.
+    files: Vec<PathBuf>,
+}
+
+impl Loaded {
+    /// The files that it was read from: the configuration itself, the table of euro rates and catalogues, where they are not
+    /// those that ship with the program.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
 }
 
 /// Reads defaults, `file` if given, and the environment.
@@ -53,12 +63,24 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Co
     let raw = read(table.clone(), &defaults, &mut mistakes);
     let checked = raw.and_then(|raw| check(raw, &base, &mut mistakes));
     match checked {
-        Some((config, warnings)) if mistakes.is_empty() => Ok(Loaded { config, warnings, table }),
+        Some((config, warnings)) if mistakes.is_empty() => {
+            let files = file.map(Path::to_owned).into_iter().chain(named_files(&table, &base)).collect();
+            Ok(Loaded { config, warnings, table, files })
+        }
         _ => {
             mistakes.dedup();
             Err(ConfigError { mistakes })
         }
     }
+}
+
+/// The files that a configuration names for more of it.
+fn named_files(table: &Table, base: &Path) -> Vec<PathBuf> {
+    let named = |section: &Value, key: &str| section.get(key).and_then(Value::as_str).map(str::to_owned);
+    let rates = table.get("money").and_then(|money| named(money, "exchange_rates"));
+    let providers = table.get("providers").and_then(Value::as_table).into_iter().flat_map(Table::values);
+    let catalogues = providers.filter_map(|provider| named(provider, "catalogue"));
+    rates.into_iter().chain(catalogues).filter(|name| !name.is_empty()).map(|name| base.join(name)).collect()
 }
 
 fn one_mistake(text: &str) -> ConfigError {

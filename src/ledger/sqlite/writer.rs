@@ -173,6 +173,8 @@ struct Writer {
     behind: bool,
     /// That failed the last time: it is tried again after a while, and not at every turn.
     stuck: bool,
+    /// One of the stored rollups cannot be read: all are to be made again.
+    spoilt: bool,
 }
 
 impl Writer {
@@ -192,18 +194,37 @@ impl Writer {
             dirty: 0,
             behind: false,
             stuck: false,
+            spoilt: false,
         };
         writer.memory.head = read::chain_head(&writer.connection).map_err(|error| unavailable(&error))?;
-        writer.catch_up()?;
+        match writer.catch_up() {
+            // The money is in the counters and the chain: what cannot be added up for a report keeps nobody from asking.
+            Err(error @ StoreError::Damaged(_)) => {
+                tracing::error!(%error, "the report's aggregates cannot be brought up to date: run `passerelle ledger verify`");
+                (writer.behind, writer.stuck) = (true, true);
+            }
+            caught_up => caught_up?,
+        }
         if writer.behind {
             tracing::info!("the report's aggregates are being made from the entries; until then reports take longer");
         }
         Ok(writer)
     }
 
+    /// Brings the rollups on by one turn; where one of those stored cannot be read, from the beginning.
+    fn catch_up(&mut self) -> Result<(), StoreError> {
+        let done = self.add_missing();
+        if !std::mem::take(&mut self.spoilt) {
+            return done;
+        }
+        tracing::error!("an aggregate cannot be read: all are made again from the entries");
+        read::forget_rollups(&mut self.connection).map_err(|error| unavailable(&error))?;
+        self.add_missing()
+    }
+
     /// Goes on from the stored rollups with the next entries that they do not hold yet: at most the last moments before a
     /// crash, or after a migration all of them, turn by turn.
-    fn catch_up(&mut self) -> Result<(), StoreError> {
+    fn add_missing(&mut self) -> Result<(), StoreError> {
         self.rollups.clear();
         self.rolled_up = read::rollup_seq(&self.connection).map_err(|error| unavailable(&error))?;
         self.dirty = 0;
@@ -227,7 +248,9 @@ impl Writer {
             rollup.add(record);
             return Ok(());
         }
-        let mut stored = read::rollup(&self.connection, &key)?;
+        let stored = read::rollup(&self.connection, &key);
+        self.spoilt |= matches!(stored, Err(StoreError::Damaged(_)));
+        let mut stored = stored?;
         stored.add(record);
         self.rollups.insert(key, stored);
         Ok(())
