@@ -41,8 +41,8 @@ fn words(output: &Output) -> String {
 
 /// Runs `passerelle backup`; gives its exit code and what it says as JSON.
 fn back_up(town: &Town, output: &Path, more: &[&str]) -> (Option<i32>, Value) {
-    let mut command = town.command(&["backup", "--json", "--output"]);
-    let done = command.arg(output).args(more).output().unwrap();
+    let mut command = town.command(&["backup", "--json"]);
+    let done = command.arg("--output").arg(output).args(more).output().unwrap();
     let made = serde_json::from_slice(&done.stdout).unwrap_or_else(|_| panic!("{}", words(&done)));
     (done.status.code(), made)
 }
@@ -52,7 +52,7 @@ fn folder_of(made: &Value) -> PathBuf {
 }
 
 fn restore(town: &Town, from: &Path, more: &[&str]) -> Output {
-    town.command(&["restore", "--from"]).arg(from).args(more).output().unwrap()
+    town.command(&["restore"]).arg("--from").arg(from).args(more).output().unwrap()
 }
 
 fn verifies(town: &Town, noted: &str) {
@@ -207,7 +207,7 @@ async fn what_was_used_up_is_used_up_and_what_was_drawn_is_drawn_after_a_restore
     drop(again);
     let job = RestoreJob { from: &second.folder, replace: true, ..job };
     let over = tempfile::tempdir().unwrap();
-    std::fs::copy(&file, over.path().join("test.toml")).unwrap();
+    std::fs::copy(gateway.file(), over.path().join("test.toml")).unwrap();
     let elsewhere = self::loaded(&over.path().join("test.toml"));
     RestoreJob { loaded: &elsewhere, ..job }.run(&mut |_| {}).unwrap();
     let third = TestGateway::on(over.path(), limits).await;
@@ -282,7 +282,7 @@ fn mode(path: &Path) -> u32 {
 fn backups_are_their_owners_alone_and_the_oldest_of_this_instance_go() {
     let (town, other) = (quiet_town(), quiet_town());
     let safe = tempfile::tempdir().unwrap();
-    let nothing = town.command(&["backup", "--output"]).arg(safe.path()).output().unwrap();
+    let nothing = town.command(&["backup"]).arg("--output").arg(safe.path()).output().unwrap();
     assert_eq!(nothing.status.code(), Some(78), "{}", words(&nothing));
     for town in [&town, &other] {
         town.key();
@@ -334,7 +334,8 @@ fn a_damaged_ledger_is_backed_up_says_so_and_costs_no_older_backup() {
 fn a_ledger_and_all_beside_it_are_their_owners_alone() {
     let town = quiet_town();
     town.key();
-    let _open = town.ledger();
+    let ledger = town.ledger();
+    assert_eq!(ledger.list_keys().unwrap().len(), 1);
     let folder = town.ledger_file().parent().unwrap().to_owned();
     let beside = names(&folder);
     assert!(beside.contains(&"ledger.sqlite-wal".to_owned()), "{beside:?}");

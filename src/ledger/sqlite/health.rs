@@ -8,7 +8,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::copy::{Census, census, check_pages};
-use super::{BUSY_TIMEOUT, read, schema, unavailable};
+use super::{BUSY_TIMEOUT, is_served, read, schema, unavailable, with_end};
 use crate::ledger::{ChainHead, Record, Rollup, StoreError, chain, micros};
 
 /// Records at the end of the chain that are linked again: what a crash or a bad disk spoils is most often what was written
@@ -44,10 +44,7 @@ pub struct Health {
 
 pub(in crate::ledger) fn examine(path: &Path, now: Timestamp) -> Result<Health, StoreError> {
     let lost = |error: rusqlite::Error| unavailable(&error);
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(lost)?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(lost)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(lost)?;
+    let connection = connect(path).map_err(lost)?;
     schema::check_not_newer(&connection, path)?;
     let snapshot = connection.unchecked_transaction().map_err(lost)?;
     let census = census(&snapshot)?;
@@ -68,6 +65,22 @@ pub(in crate::ledger) fn examine(path: &Path, now: Timestamp) -> Result<Health, 
         not_rolled_up: census.head.seq.saturating_sub(rolled_up),
         census,
     })
+}
+
+/// A connection that leaves everything as it is. Of a file at rest, SQLite is told that nobody will write it, or it would
+/// put a write-ahead log beside it: a gateway that starts at that moment may make us see what is not so.
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let has_log = std::fs::metadata(with_end(path, "-wal")).is_ok_and(|log| log.len() > 0);
+    if !has_log && !is_served(path) {
+        let name = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+        let address = format!("file:{name}?immutable=1");
+        return Connection::open_with_flags(address, flags | OpenFlags::SQLITE_OPEN_URI);
+    }
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(connection)
 }
 
 /// Bytes a day of the last weeks: the records since then, at the average length. The first record of a time is found by
