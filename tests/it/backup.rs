@@ -120,7 +120,13 @@ async fn a_backup_under_load_comes_back_on_another_machine_with_all_but_what_cam
     let kept = entries(&ledger);
     assert_eq!(kept[..before.len()], before, "what was settled before it began is in it");
     assert_eq!(ledger.gauges().unwrap().open_reservations, open);
+    goes_on(&found, &keys, kept.len(), open).await;
+    verifies(&found, &head);
+}
 
+/// Calls that were open become unknown once their leases end, keys work, and the chain goes on.
+async fn goes_on(found: &Town, keys: &[String], kept: usize, open: u64) {
+    let ledger = found.ledger();
     let again = found.serve();
     let swept = async {
         while ledger.gauges().unwrap().open_reservations > 0 {
@@ -128,16 +134,15 @@ async fn a_backup_under_load_comes_back_on_another_machine_with_all_but_what_cam
         }
     };
     tokio::time::timeout(Duration::from_secs(30), swept).await.unwrap();
-    for key in &keys {
+    for key in keys {
         let answer = ask(&again.public, key, MODELS[0], false).await.unwrap();
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
     let now = entries(&ledger);
-    let unknown: Vec<_> = now[kept.len()..].iter().filter(|entry| entry.outcome == Outcome::Unknown).collect();
+    let unknown: Vec<_> = now[kept..].iter().filter(|entry| entry.outcome == Outcome::Unknown).collect();
     assert_eq!(unknown.len() as u64, open, "each call that was open, once");
     assert!(unknown.iter().all(|entry| entry.charged.euro_nanos == entry.ceiling_euro_nanos));
-    assert_eq!(now.len(), kept.len() + unknown.len() + keys.len());
-    verifies(&found, &head);
+    assert_eq!(now.len(), kept + unknown.len() + keys.len());
 }
 
 /// The configuration of a test's gateway, and of another place for it.
@@ -291,7 +296,9 @@ fn backups_are_their_owners_alone_and_the_oldest_of_this_instance_go() {
     let (_, foreign) = back_up(&other, safe.path(), &[]);
     std::fs::create_dir(safe.path().join("passerelle-photos")).unwrap();
     let made: Vec<_> = (0..4).map(|_| folder_of(&back_up(&town, safe.path(), &["--keep", "2"]).1)).collect();
-    assert!(!made[0].exists() && !made[1].exists() && made[2].exists() && made[3].exists(), "{made:?}");
+    // Two of ours and the other's, whichever names were free in the same second.
+    let left = names(safe.path()).iter().filter(|name| name.starts_with("passerelle-20")).count();
+    assert!(left == 3 && made[2].exists() && made[3].exists(), "{made:?}");
     assert!(folder_of(&foreign).exists() && safe.path().join("passerelle-photos").exists(), "what is not ours stays");
 
     let newest = &made[3];

@@ -14,15 +14,13 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::{connect_to_existing, create, failed, read, schema, unavailable, verify, with_end};
+use crate::clock::Clock;
 use crate::ledger::{ChainHead, StoreError, Verification};
 
 /// Pages copied at one step, a mebibyte.
 const STEP_PAGES: i32 = 256;
-/// Steps after which what was copied is flushed to the disk: a flush of the gateway's waits for what is in the disk's queue
-/// before it, so that must never be much.
-const STEPS_PER_FLUSH: u32 = 8;
-/// Time left to others after each step, while somebody serves.
-const PAUSE: Duration = Duration::from_millis(2);
+/// The longest rest after a step.
+const LONGEST_REST: Duration = Duration::from_millis(250);
 
 /// What a ledger's file holds, whatever its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,20 +94,20 @@ fn copy_pages(
     read::chain_head(source).map_err(lost)?;
     let backup = Backup::new(source, &mut target).map_err(lost)?;
     let bytes = |pages: i32| u64::try_from(pages).unwrap_or(0) * page;
-    let mut steps: u32 = 0;
+    let clock = Clock::system();
     loop {
+        let start = clock.tick();
         let step = backup.step(STEP_PAGES).map_err(lost)?;
         let at = backup.progress();
         progress(bytes(at.pagecount - at.remaining), bytes(at.pagecount));
         if step == StepResult::Done {
             return Ok(());
         }
-        steps += 1;
         if gently {
-            if steps.is_multiple_of(STEPS_PER_FLUSH) {
-                written.sync_data().map_err(|error| failed(to, &error))?;
-            }
-            std::thread::sleep(PAUSE);
+            // A flush of the gateway's waits for what is in the disk's queue before it, so that is never much; and half of the
+            // time the disk is its own.
+            written.sync_data().map_err(|error| failed(to, &error))?;
+            std::thread::sleep(clock.tick().since(start).min(LONGEST_REST));
         }
     }
 }
