@@ -1,9 +1,11 @@
 //! The command line. Each command is one file; exit codes are those of sysexits: 0, 64 (usage), 70 (internal), 78
 //! (configuration).
 
+mod backup;
 mod completions;
 mod config;
 mod demo;
+mod doctor;
 mod healthcheck;
 mod keys;
 mod ledger;
@@ -14,6 +16,7 @@ mod probe;
 mod reconcile;
 mod report;
 mod reprice;
+mod restore;
 mod serve;
 mod simulate;
 mod stop;
@@ -24,6 +27,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::app::AppError;
+use crate::care::CareError;
 use crate::config::{ConfigError, Environment, Loaded, load};
 use crate::ledger::{Ledger, StoreError};
 use output::{complain, say};
@@ -59,6 +63,9 @@ enum Command {
     Ledger(ledger::LedgerCommand),
     Reconcile(reconcile::ReconcileCommand),
     Config(config::ConfigCommand),
+    Backup(backup::BackupCommand),
+    Restore(restore::RestoreCommand),
+    Doctor(doctor::DoctorCommand),
     Stop(stop::StopCommand),
     Resume(stop::ResumeCommand),
     Simulate(simulate::Simulate),
@@ -111,6 +118,9 @@ pub enum Failure {
     /// The gateway cannot start or go on.
     #[error(transparent)]
     App(#[from] AppError),
+    /// It may not be done as things are.
+    #[error("{0}")]
+    Refused(String),
     /// Anything else.
     #[error("{0:#}")]
     Other(#[from] anyhow::Error),
@@ -121,8 +131,25 @@ impl Failure {
         match self {
             Self::Usage(_) => EX_USAGE,
             Self::Config(_) | Self::App(AppError::Listen { .. } | AppError::Secret(_)) => EX_CONFIG,
-            Self::Store(StoreError::InUse(_)) | Self::App(AppError::Ledger(StoreError::InUse(_))) => EX_CONFIG,
+            Self::Store(error) | Self::App(AppError::Ledger(error)) if is_elsewhere(error) => EX_CONFIG,
+            Self::Refused(_) => EX_CONFIG,
             Self::Store(_) | Self::App(_) | Self::Other(_) => EX_SOFTWARE,
+        }
+    }
+}
+
+/// The ledger is another program's: one that serves from it, or a later version.
+fn is_elsewhere(error: &StoreError) -> bool {
+    matches!(error, StoreError::InUse(_) | StoreError::Newer { .. } | StoreError::Older { .. })
+}
+
+impl From<CareError> for Failure {
+    fn from(error: CareError) -> Self {
+        match error {
+            CareError::Usage(text) => Self::Usage(text),
+            CareError::Refused(text) => Self::Refused(text),
+            CareError::Failed(text) => Self::Other(anyhow::Error::msg(text)),
+            CareError::Store(error) => Self::Store(error),
         }
     }
 }
@@ -147,6 +174,9 @@ pub fn run() -> ExitCode {
         Command::Ledger(command) => command.run(),
         Command::Reconcile(command) => command.run(),
         Command::Config(command) => command.run(),
+        Command::Backup(command) => command.run(),
+        Command::Restore(command) => command.run(),
+        Command::Doctor(command) => command.run(),
         Command::Stop(command) => command.run(),
         Command::Resume(command) => command.run(),
         Command::Simulate(command) => command.run(),

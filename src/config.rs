@@ -34,7 +34,7 @@ pub use comparison::{ComparisonConfig, EvaluationPeriod, Yardsticks};
 pub use environment::Environment;
 pub use load::{ConfigError, Loaded, load};
 pub use settings::{Resetting, Settings};
-pub use show::show;
+pub use show::{has_secrets, show};
 pub use source::{Source, SourceFile};
 pub use tls::{CertificatePair, TlsConfig};
 

@@ -11,7 +11,9 @@ mod disk;
 mod entry;
 mod error;
 mod exporting;
+mod file;
 mod key;
+mod presence;
 mod reading;
 mod record;
 mod reservation;
@@ -39,6 +41,7 @@ pub use disk::DiskUse;
 pub use entry::{Assignment, Entry, LengthClass, Outcome, micros};
 pub use error::StoreError;
 pub use exporting::{ExportFormat, export};
+pub use file::{Free, LedgerFile};
 pub use key::{KeyRecord, NewKey, Sighting};
 pub use reading::{DaySpend, ReportData};
 pub use record::{Adjustment, Change, Difference, Record};
@@ -46,7 +49,7 @@ pub use reservation::{Ceiling, Charge, Decision, Reservation, ReservationRequest
 pub use rollup::{Figures, Group, PROMPT_END_MICROS, PROMPT_TEXT_MICROS, Rollup, RollupKey};
 pub use schema::{ADJUSTMENTS, ATTEMPTS, Column, ColumnKind, DUELS, Export, PROBES};
 pub use spread::Spread;
-pub use sqlite::{Durability, SCHEMA, SqliteSettings};
+pub use sqlite::{Census, Durability, Health, Inspection, SCHEMA, SqliteSettings};
 pub use stop::{Stop, StopScope, Stops};
 pub use stratum::{Evidence, GROUPS, HourBand, People, Stratum, group_of, person};
 pub use sweep::sweep_until_shutdown;
@@ -476,46 +479,6 @@ impl Ledger {
     pub fn gauges(&self) -> Result<StoreGauges, StoreError> {
         match self {
             Self::Sqlite(store) => store.gauges(),
-        }
-    }
-
-    /// Whether a process serves from that file now.
-    pub fn is_served(path: &Path) -> bool {
-        sqlite::is_served(path)
-    }
-
-    /// Lets another process serve from the store. From here on this one only ends what it began: what it holds and
-    /// settles is decided on the same counters, read anew in each transaction.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the writer has ended.
-    pub async fn hand_over(&self) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(store) => store.hand_over().await,
-        }
-    }
-
-    /// Serves again, after a [`Ledger::hand_over`] to a process that did not come.
-    ///
-    /// # Errors
-    /// [`StoreError::InUse`] when another process serves from the store after all.
-    pub async fn take_back(&self) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(store) => store.take_back().await,
-        }
-    }
-
-    /// Commands that wait to be written; from memory.
-    pub fn queue_depth(&self) -> u64 {
-        match self {
-            Self::Sqlite(store) => store.queue_depth(),
-        }
-    }
-
-    /// What its files take on the disk, and what is free there. The store itself is not asked.
-    pub fn disk_use(&self) -> DiskUse {
-        match self {
-            Self::Sqlite(store) => store.disk_use(),
         }
     }
 

@@ -12,15 +12,18 @@
 //! - [`probes`]: the town's own questions, put to every model that is compared, on a timetable
 //! - [`report`]: what the rollups say about vendors; [`reconcile`]: the ledger against a vendor's own figures;
 //!   [`simulator`]: stand-ins for vendors
+//! - [`care`]: backups while serving, and their way back; [`doctor`]: how an instance is, and what to do about it
 //!
 //! Vendors themselves (dialects, catalogue, prices, transport) are the crate `providers`, which knows nothing of these.
 //! Who may use whom is drawn in the README and kept by `tests/it/architecture.rs`.
 
 pub mod alerts;
 pub mod app;
+pub mod care;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod doctor;
 pub mod duels;
 pub mod http;
 pub mod identity;

@@ -12,6 +12,7 @@ mod get;
 mod notify;
 mod permit;
 mod signs;
+mod visit;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub use deadline::Deadlines;
 pub use get::{AdminKey, Getter};
 pub use notify::{Notifier, Taken};
 pub use signs::{SignReader, VendorSigns};
+pub use visit::{Unreachable, Visit, Visitor};
 
 use breaker::{Breaker, BreakerLayer};
 use client::send;

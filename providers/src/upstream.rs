@@ -21,8 +21,7 @@ use crate::error::ProviderError;
 use crate::stream::AnswerStream;
 use crate::transport::{
     Addresses, ClientPool, SignReader, TraceHeaders, TransportSettings, UpstreamRequest, UpstreamService, VendorSigns,
-    authorization,
-    read_whole, stack,
+    authorization, read_whole, stack,
 };
 use crate::{Dialect, ProviderId};
 

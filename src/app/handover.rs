@@ -55,7 +55,7 @@ struct Hello {
     /// Its process, for the log.
     pid: u32,
     /// The form in which it keeps a ledger.
-    schema: usize,
+    schema: u32,
 }
 
 /// That the successor is ready to take over, or serves.

@@ -1,4 +1,4 @@
-//! `passerelle ledger verify|export|schema|adjust`.
+//! `passerelle ledger verify|export|schema|adjust|rebuild`.
 
 use std::io::BufWriter;
 use std::process::ExitCode;
@@ -12,7 +12,8 @@ use super::output::entries_bar;
 use super::{ConfigFile, EX_SOFTWARE, Failure, complain, say};
 use crate::clock::Clock;
 use crate::ledger::{
-    ADJUSTMENTS, ATTEMPTS, Adjustment, Author, ChainHead, DUELS, Export, ExportFormat, Ledger, PROBES, Record, export,
+    ADJUSTMENTS, ATTEMPTS, Adjustment, Author, ChainHead, DUELS, Export, ExportFormat, Ledger, LedgerFile, PROBES,
+    Record, export,
 };
 
 /// Verify, export or correct the ledger, or say what an export holds.
@@ -64,6 +65,13 @@ enum Action {
                       passerelle ledger adjust --config passerelle.toml --provider openai --day 2026-11-30 --euros=-1.25 --by \"Claire, DSI\" --reason \"credit note\""
     )]
     Adjust(Box<Adjust>),
+    /// Forget the report's aggregates, while no gateway serves: the next start makes them again from the entries, in the
+    /// background. Needed only when `doctor` says that one cannot be read.
+    #[command(after_help = "Example: passerelle ledger rebuild --config passerelle.toml")]
+    Rebuild {
+        #[command(flatten)]
+        file: ConfigFile,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -163,6 +171,12 @@ impl LedgerCommand {
                 Ok(ExitCode::SUCCESS)
             }
             Action::Adjust(adjust) => adjust.run(),
+            Action::Rebuild { file } => {
+                let ledger = LedgerFile::new(&file.load_without_keys()?.config.ledger.path);
+                ledger.forget_aggregates(&ledger.keep_free()?)?;
+                say("the aggregates are forgotten; the gateway makes them again, and reports take longer until then");
+                Ok(ExitCode::SUCCESS)
+            }
         }
     }
 }

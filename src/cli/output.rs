@@ -23,6 +23,16 @@ pub(crate) fn entries_bar(entries: u64) -> ProgressBar {
     ProgressBar::new(entries).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
+/// A bar over bytes, or over records; it shows on a terminal only.
+pub(crate) fn bytes_bar(what: &'static str, records: bool) -> ProgressBar {
+    let template = match records {
+        true => "{bar:40} {human_pos} of {human_len} {msg}, {eta} left",
+        false => "{bar:40} {bytes} of {total_bytes} {msg}, {eta} left",
+    };
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(0).with_style(style).with_message(what)
+}
+
 /// A bar over so many probes; it shows on a terminal only.
 pub(crate) fn probes_bar(probes: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:40} {pos} of {len} probes, {elapsed}");

@@ -27,6 +27,16 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// All layers together, as `config show` prints them; secrets are still in it.
     pub(super) table: Table,
+    /// The files that it was read from.
+    files: Vec<PathBuf>,
+}
+
+impl Loaded {
+    /// The files that it was read from: the configuration itself, the table of euro rates and catalogues, where they are not
+    /// those that ship with the program.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
 }
 
 impl fmt::Debug for Loaded {
@@ -67,7 +77,8 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Co
     match checked {
         Some((config, mut warnings)) if mistakes.is_empty() => {
             warnings.extend(found.warnings);
-            Ok(Loaded { config, warnings, table })
+            let files = file.map(Path::to_owned).into_iter().chain(named_files(&table, &base)).collect();
+            Ok(Loaded { config, warnings, table, files })
         }
         _ => {
             mistakes.dedup();
@@ -83,6 +94,15 @@ fn unreadable(path: &Path, text: &str, error: &toml::de::Error) -> String {
     let (line, column) =
         (before.matches('\n').count() + 1, before.rsplit('\n').next().unwrap_or_default().chars().count() + 1);
     format!("{}: line {line}, column {column}: {}", path.display(), error.message())
+}
+
+/// The files that a configuration names for more of it.
+fn named_files(table: &Table, base: &Path) -> Vec<PathBuf> {
+    let named = |section: &Value, key: &str| section.get(key).and_then(Value::as_str).map(str::to_owned);
+    let rates = table.get("money").and_then(|money| named(money, "exchange_rates"));
+    let providers = table.get("providers").and_then(Value::as_table).into_iter().flat_map(Table::values);
+    let catalogues = providers.filter_map(|provider| named(provider, "catalogue"));
+    rates.into_iter().chain(catalogues).filter(|name| !name.is_empty()).map(|name| base.join(name)).collect()
 }
 
 fn one_mistake(text: &str) -> ConfigError {

@@ -14,6 +14,18 @@ pub fn show(loaded: &Loaded) -> String {
     table.to_string()
 }
 
+/// Whether a configuration's text holds a secret of its own: whoever may read it then has it.
+pub fn has_secrets(text: &str) -> bool {
+    fn holds(table: &Table) -> bool {
+        table.iter().any(|(key, value)| match value {
+            Value::Table(below) => holds(below),
+            Value::String(text) => is_secret(key) && !text.is_empty(),
+            _ => false,
+        })
+    }
+    text.parse::<Table>().is_ok_and(|table| holds(&table))
+}
+
 fn hide(table: &mut Table) {
     for (key, value) in table.iter_mut() {
         match value {

@@ -34,25 +34,44 @@ impl InstanceSecret {
             Ok(mut file) => {
                 let mut bytes = vec![0; SECRET_BYTES];
                 getrandom::fill(&mut bytes).map_err(|error| failed(&error))?;
-                writeln!(file, "{}", HEXLOWER.encode(&bytes))
+                let made = Self(bytes.into());
+                file.write_all(made.to_file().as_bytes())
                     .and_then(|()| file.sync_all())
                     .map_err(|error| failed(&error))?;
-                Ok(Self(bytes.into()))
+                Ok(made)
             }
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                let mut text = String::new();
-                OpenOptions::new()
-                    .read(true)
-                    .open(path)
-                    .and_then(|mut file| file.read_to_string(&mut text))
-                    .map_err(|error| failed(&error))?;
-                match HEXLOWER.decode(text.trim().as_bytes()) {
-                    Ok(bytes) if bytes.len() == SECRET_BYTES => Ok(Self(bytes.into())),
-                    _ => Err(failed(&"is not a secret of 64 hexadecimal digits; restore it from a backup")),
-                }
+                Self::load(path)?.ok_or_else(|| failed(&"has gone"))
             }
             Err(error) => Err(failed(&error)),
         }
+    }
+
+    /// Reads the secret; none where there is no file yet.
+    ///
+    /// # Errors
+    /// A sentence with the file's name when it cannot be read, or is not a secret.
+    pub fn load(path: &Path) -> Result<Option<Self>, String> {
+        let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+        let mut text = String::new();
+        match OpenOptions::new().read(true).open(path).and_then(|mut file| file.read_to_string(&mut text)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            read => read.map_err(|error| failed(&error))?,
+        };
+        match HEXLOWER.decode(text.trim().as_bytes()) {
+            Ok(bytes) if bytes.len() == SECRET_BYTES => Ok(Some(Self(bytes.into()))),
+            _ => Err(failed(&"is not a secret of 64 hexadecimal digits; restore it from a backup")),
+        }
+    }
+
+    /// The text of its file, for a backup.
+    pub fn to_file(&self) -> String {
+        format!("{}\n", HEXLOWER.encode(self.0.expose_secret()))
+    }
+
+    /// Tells instances apart: the same for the same secret, and says nothing of it.
+    pub fn instance(&self) -> String {
+        HEXLOWER.encode(&self.keyed_hash("instance", &[])[..PSEUDONYM_BYTES])
     }
 
     /// HMAC-SHA-256 of the parts under a key of that purpose. Each part is preceded by its length, so that no two lists

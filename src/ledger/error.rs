@@ -18,4 +18,30 @@ pub enum StoreError {
     /// Something in the store cannot be read as what it should be.
     #[error("the ledger is damaged: {0}")]
     Damaged(String),
+    /// The file was written by a later version of the program.
+    #[error(
+        "{path} was written by a newer passerelle (schema {found}; this one knows up to {known}): install the newer one \
+         again, or restore the backup that was made before it"
+    )]
+    Newer {
+        /// The file.
+        path: String,
+        /// Its version.
+        found: u32,
+        /// The last version that this program knows.
+        known: u32,
+    },
+    /// An earlier version of the program serves from the file.
+    #[error(
+        "an older passerelle serves from {path} (schema {found}), and this one would change it to {known}: use the program \
+         that serves, or stop it first"
+    )]
+    Older {
+        /// The file.
+        path: String,
+        /// Its version.
+        found: u32,
+        /// The version of this program.
+        known: u32,
+    },
 }

@@ -162,6 +162,17 @@ impl Record {
         }
     }
 
+    /// When it was written, microseconds since 1970 (UTC); a probe, when it was meant to start.
+    pub(super) fn at(&self) -> i64 {
+        match self {
+            Self::Attempt(entry) => entry.ended_at,
+            Self::Adjustment(adjustment) => adjustment.at,
+            Self::Change(change) => change.at,
+            Self::Probe(probe) => probe.intended_at,
+            Self::Duel(duel) => duel.at,
+        }
+    }
+
     /// The attempt, if it is one.
     pub fn into_attempt(self) -> Option<Entry> {
         match self {

@@ -5,17 +5,25 @@
 mod accounts;
 mod batch;
 mod control;
+mod copy;
 mod duels;
+pub(super) mod files;
+mod health;
 mod keys;
 mod memory;
 mod read;
 mod recent;
+mod schema;
 mod trouble;
 mod verify;
 mod writer;
 
+pub use copy::{Census, Inspection};
+pub use health::Health;
+
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,7 +31,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, ToSql};
-use rusqlite_migration::{M, Migrations};
 
 use super::{
     Alert, ChainHead, Change, DaySpend, Decision, DiskUse, Duel, FoundDuel, KeyRecord, NewKey, OpenDuel, Record,
@@ -66,17 +73,11 @@ const CHECKPOINT_PAGES: u32 = 4_000;
 /// Longest write-ahead log that stays on the disk once everybody has read past it, in bytes. It is a few megabytes; under
 /// a long reading (an export, a verification) it grows with every call, and without a limit it would keep that size.
 const LONGEST_LOG: i64 = 64 << 20;
-const MIGRATIONS: &[&str] = &[
-    include_str!("migrations/sqlite/0001_ledger.sql"),
-    include_str!("migrations/sqlite/0002_control.sql"),
-    include_str!("migrations/sqlite/0003_thin.sql"),
-    include_str!("migrations/sqlite/0004_counters.sql"),
-    include_str!("migrations/sqlite/0005_positions.sql"),
-    include_str!("migrations/sqlite/0006_evidence.sql"),
-];
-
 /// Number of the form that this program keeps a store in. A program of another number cannot write beside it.
-pub const SCHEMA: usize = MIGRATIONS.len();
+pub const SCHEMA: u32 = schema::VERSION;
+
+/// Rights of the ledger and of what stands beside it: it knows who asked when, if not what.
+const OWNER_ONLY: u32 = 0o600;
 
 /// A SQLite ledger, cheap to clone.
 #[derive(Clone, Debug)]
@@ -186,45 +187,59 @@ fn open_file(path: &Path, more: OpenFlags) -> Result<Connection, StoreError> {
     open().map_err(|error: rusqlite::Error| StoreError::Unavailable(format!("{}: {error}", path.display())))
 }
 
-fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let failed = |error: &dyn std::fmt::Display| StoreError::Unavailable(format!("migration: {error}"));
-    connection.pragma_update(None, "journal_mode", "wal").map_err(|error| failed(&error))?;
-    let migrations = Migrations::new(MIGRATIONS.iter().map(|sql| M::up(sql)).collect());
-    migrations.to_latest(connection).map_err(|error| failed(&error))
+/// Makes the file, readable by its owner only, unless it is there: what SQLite puts beside it takes its rights. A file that
+/// is there is not touched: closing it would give up the locks that SQLite has on it in this process.
+fn create(path: &Path) -> Result<(), StoreError> {
+    match OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(failed(path, &error)),
+        _made_or_there => Ok(()),
+    }
 }
 
-fn lock_path(path: &Path) -> PathBuf {
+fn create_folder_of(path: &Path) -> Result<(), StoreError> {
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => std::fs::create_dir_all(folder).map_err(|error| failed(folder, &error)),
+        None => Ok(()),
+    }
+}
+
+/// The name of a file beside the ledger: the write-ahead log, the lock.
+fn with_end(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    PathBuf::from(name)
+    name.push(end);
+    name.into()
 }
 
-/// Whether another process has that lock.
-pub(super) fn is_served(path: &Path) -> bool {
-    File::open(lock_path(path)).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+fn failed(path: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Unavailable(format!("{}: {error}", path.display()))
 }
 
 /// Takes the lock that makes this process the only one that serves from the file.
 fn lock(path: &Path) -> Result<File, StoreError> {
-    let name = lock_path(path);
+    let name = with_end(path, ".lock");
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
+        .mode(OWNER_ONLY)
         .open(&name)
-        .map_err(|error| StoreError::Unavailable(format!("{}: {error}", name.display())))?;
+        .map_err(|error| failed(&name, &error))?;
     file.try_lock().map_err(|_| StoreError::InUse(path.display().to_string()))?;
     Ok(file)
 }
 
+/// Whether a process serves from the file. Changes nothing, and waits for nobody.
+pub(super) fn is_served(path: &Path) -> bool {
+    File::open(with_end(path, ".lock"))
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 impl SqliteStore {
     pub(super) fn open(settings: &SqliteSettings) -> Result<Self, StoreError> {
-        if let Some(folder) = settings.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder)
-                .map_err(|error| StoreError::Unavailable(format!("{}: {error}", folder.display())))?;
-        }
+        create_folder_of(&settings.path)?;
         let lock = lock(&settings.path)?;
-        migrate(&mut connect(&settings.path)?)?;
+        create(&settings.path)?;
+        schema::migrate(&mut connect(&settings.path)?, &settings.path)?;
         let readers = Arc::new(Readers::open(&settings.path)?);
         let connector = Connector { path: settings.path.clone(), durability: settings.durability };
         let generation = Generation::default();
@@ -234,11 +249,13 @@ impl SqliteStore {
     }
 
     pub(super) fn open_beside(path: &Path) -> Result<Self, StoreError> {
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder)
-                .map_err(|error| StoreError::Unavailable(format!("{}: {error}", folder.display())))?;
+        create_folder_of(path)?;
+        if is_served(path) && !path.exists() {
+            // Made anew, it would be empty, and its gateway would find it so.
+            return Err(StoreError::Unavailable(format!("{} is gone, and a gateway serves from it", path.display())));
         }
-        migrate(&mut connect(path)?)?;
+        create(path)?;
+        schema::migrate_beside(&mut connect(path)?, path, || is_served(path))?;
         Ok(Self {
             readers: Arc::new(Readers::open(path)?),
             recent: None,

@@ -6,7 +6,6 @@
 
 use super::declared::{Buckets, Label, Metric, Theme, Values};
 
-
 /// Kind of call.
 pub const OPERATION: &str = "gen_ai_operation_name";
 /// Vendor.

@@ -127,3 +127,51 @@ async fn a_long_reading_lets_the_log_grow_and_its_end_gives_the_disk_back() {
     assert!(log() <= LIMIT, "{} bytes stay", log());
     assert_sound(&ledger);
 }
+
+/// The aggregates of a day, in figures.
+fn answered(ledger: &Ledger, day: &str) -> u64 {
+    ledger.report_data(day, day).unwrap().rollups.iter().map(|(_, one)| one.figures.answered).sum()
+}
+
+#[tokio::test]
+async fn an_aggregate_that_cannot_be_read_keeps_nobody_from_asking_and_is_made_again() {
+    let store = Store::each().remove(0);
+    let (day, next) = (&MORNING[..10], "2026-11-25");
+    let ledger = store.open();
+    for _ in 0..5 {
+        question("rose").answered(&ledger, 300, CENT).await;
+        question("rose").at("2026-11-25T09:00:00+01:00").answered(&ledger, 300, CENT).await;
+    }
+    ledger.close().await.unwrap();
+    drop(ledger);
+    let Store::Sqlite(folder) = &store;
+    let file = rusqlite::Connection::open(folder.ledger()).unwrap();
+    let spoil = |from: &str| {
+        let spoilt = file.execute("UPDATE rollups SET body = x'00' WHERE day >= ?1", [from]).unwrap();
+        assert!(spoilt > 0);
+    };
+    let unreadable = || {
+        let mut statement = file.prepare("SELECT body FROM rollups WHERE body = x'00'").unwrap();
+        statement.query_map([], |_| Ok(())).unwrap().count()
+    };
+
+    // A day that nothing is added to: the report is made of the entries.
+    spoil(next);
+    let ledger = store.open();
+    assert_eq!((answered(&ledger, day), answered(&ledger, next)), (5, 5));
+    // Something is added to it: all are made again.
+    question("rose").at("2026-11-25T10:00:00+01:00").answered(&ledger, 300, CENT).await;
+    ledger.close().await.unwrap();
+    drop(ledger);
+    assert_eq!(unreadable(), 0);
+
+    // Entries are not in the aggregates yet, as after a crash, and what they are to be added to cannot be read.
+    spoil(day);
+    file.execute("UPDATE meta SET value = '9' WHERE key = 'rollup_seq'", []).unwrap();
+    let ledger = store.open();
+    question("rose").at("2026-11-25T11:00:00+01:00").answered(&ledger, 300, CENT).await;
+    assert_eq!((answered(&ledger, day), answered(&ledger, next)), (5, 7));
+    assert_sound(&ledger);
+    ledger.close().await.unwrap();
+    assert_eq!(unreadable(), 0);
+}

@@ -115,7 +115,7 @@ impl Host {
     }
 
     /// Releases the ledger. A successor that keeps it in another form gets it when nothing is left to be written here.
-    async fn release(&self, schema: usize) -> io::Result<()> {
+    async fn release(&self, schema: u32) -> io::Result<()> {
         if schema != SCHEMA {
             tracing::info!(schema, "the successor keeps the ledger in another form: calls in progress end first");
             let settled = async {

@@ -14,7 +14,7 @@ use super::sockets;
 use super::{Counted, Given, Hello, Line, OpenElsewhere, PATIENCE, Word, control_path, relay_path};
 use crate::app::{AppError, Listeners, relay};
 use crate::config::Config;
-use crate::ledger::{Ledger, SCHEMA};
+use crate::ledger::{LedgerFile, SCHEMA};
 use crate::quota::SimultaneousPermit;
 use crate::shutdown::Shutdown;
 use crate::terms::CurrentTerms;
@@ -76,7 +76,7 @@ async fn reach(ledger: &Path) -> Result<Option<UnixStream>, AppError> {
         loop {
             match UnixStream::connect(control_path(ledger)).await {
                 Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-                    if !Ledger::is_served(ledger) {
+                    if !LedgerFile::new(ledger).is_served() {
                         return Ok(None);
                     }
                 }

@@ -131,6 +131,14 @@ pub(super) fn chain_head(connection: &Connection) -> rusqlite::Result<ChainHead>
 const ROLLUP_OF: &str = "SELECT body FROM rollups WHERE day = ?1 AND provider = ?2 AND model = ?3 AND host = ?4
                          AND operation = ?5 AND evidence = ?6 AND stratum = ?7";
 
+/// Empties the aggregates: they are made again from the first record on.
+pub(super) fn forget_rollups(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute("DELETE FROM rollups", [])?;
+    set_meta(&transaction, ROLLUP_SEQ, "0")?;
+    transaction.commit()
+}
+
 /// One stored rollup, or an empty one.
 pub(super) fn rollup(connection: &Connection, key: &RollupKey) -> Result<Rollup, StoreError> {
     let RollupKey { day, provider, model, host, operation, evidence, stratum } = key;
@@ -166,10 +174,19 @@ pub(super) fn report_data(connection: &Connection, from: &str, to: &str) -> Resu
     let snapshot = connection.unchecked_transaction().map_err(|error| unavailable(&error))?;
     let mut rollups: BTreeMap<RollupKey, Rollup> = BTreeMap::new();
     // Added up as they come: those of all days at once would take thirty times the memory.
-    stored_rollups(&snapshot, from, to, |key, rollup| {
+    let stored = stored_rollups(&snapshot, from, to, |key, rollup| {
         rollups.entry(key.of_all_days()).or_default().merge(&rollup);
-    })?;
-    let rolled_up = rollup_seq(&snapshot).map_err(|error| unavailable(&error))?;
+    });
+    let mut rolled_up = rollup_seq(&snapshot).map_err(|error| unavailable(&error))?;
+    match stored {
+        // They are made of the records, which are all there: the report takes longer and says the same.
+        Err(StoreError::Damaged(what)) => {
+            tracing::error!(%what, "the report is made from all records: `passerelle ledger rebuild` mends the aggregates");
+            rollups.clear();
+            rolled_up = 0;
+        }
+        stored => stored?,
+    }
     scan(&snapshot, rolled_up, |seq, body, _| {
         let record = Record::parse(seq, body)?;
         if let Some(key) = RollupKey::of(&record).filter(|key| (from..=to).contains(&key.day.as_str())) {

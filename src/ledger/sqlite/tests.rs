@@ -2,6 +2,7 @@
 //! by key. And a file that holds attempts of both stored forms.
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -13,9 +14,8 @@ use super::memory::Memory;
 use super::writer::Command;
 use rusqlite_migration::{M, Migrations};
 
-use super::{
-    Durability, MIGRATIONS, SqliteSettings, SqliteStore, accounts, connect, control, keys, migrate, read, verify,
-};
+use super::schema::{MIGRATIONS, migrate};
+use super::{Durability, SqliteSettings, SqliteStore, accounts, connect, control, keys, read, verify};
 use crate::ledger::{
     Alert, Ceiling, ChainHead, Change, Decision, Entry, NewKey, Outcome, Record, ReservationRequest, Settlement,
     Sighting, chain, samples, stored,
@@ -34,7 +34,7 @@ thread_local! {
 /// A ledger in memory, with one resident.
 fn ledger() -> Connection {
     let mut connection = Connection::open_in_memory().unwrap();
-    migrate(&mut connection).unwrap();
+    migrate(&mut connection, Path::new("memory")).unwrap();
     let key = NewKey {
         key_id: "key-a".to_owned(),
         hash: HASH,

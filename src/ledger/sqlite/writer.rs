@@ -3,24 +3,25 @@
 //!
 //! The queue is bounded; when it is full a write is refused, not delayed without end.
 
+mod handle;
+
 use std::collections::HashMap;
 use std::fs::File;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior};
-use tokio::sync::oneshot;
 
 use super::batch::Batch;
 use super::memory::Memory;
 use super::recent::Generation;
 use super::{Connector, read, trouble, unavailable};
 use crate::clock::Clock;
-use crate::ledger::{ChainHead, Decision, Record, ReservationRequest, Rollup, RollupKey, Settlement, StoreError};
+use crate::ledger::{ChainHead, Record, Rollup, RollupKey, StoreError};
 use crate::telemetry::metrics;
+use handle::Reply;
+pub(super) use handle::{Answer, Command, WriterHandle, answer};
 
 /// The writer brings the aggregates up to date when it was idle for this long, …
 const ROLLUP_IDLE: Duration = Duration::from_secs(1);
@@ -39,137 +40,6 @@ const CROWD: usize = 20;
 const GATHERING: Duration = Duration::from_micros(600);
 /// The key in `meta` of the last look at a store that was in trouble.
 const LOOKED: &str = "looked";
-/// How long `close` waits between two looks at a queue that is full.
-const CLOSE_PAUSE: Duration = Duration::from_millis(10);
-
-pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
-
-/// What the writer is asked to do.
-pub(super) enum Command {
-    Reserve(Box<ReservationRequest>, Reply<Decision>),
-    Settle(Box<Settlement>, Reply<()>),
-    Sweep(Timestamp, Reply<u64>),
-    Refusal(String, &'static str),
-    /// Another process is about to serve from the file: release the lock, leave the aggregates to it.
-    HandOver(Reply<()>),
-    /// It did not: take the lock again.
-    TakeBack(Reply<()>),
-    Close(Reply<()>),
-}
-
-impl Command {
-    /// Gives the command the error of the batch that it could not join.
-    fn refuse(self, answers: &mut Vec<Answer>) {
-        let lost = || StoreError::Unavailable("the batch failed".to_owned());
-        match self {
-            Self::Reserve(_, reply) => answers.push(answer(reply, Err(lost()))),
-            Self::Settle(_, reply) | Self::HandOver(reply) | Self::TakeBack(reply) | Self::Close(reply) => {
-                answers.push(answer(reply, Err(lost())));
-            }
-            Self::Sweep(_, reply) => answers.push(answer(reply, Err(lost()))),
-            Self::Refusal(..) => {}
-        }
-    }
-}
-
-/// A way to the writer, cheap to clone.
-#[derive(Clone, Debug)]
-pub(super) struct WriterHandle {
-    commands: SyncSender<Command>,
-    depth: Arc<AtomicU64>,
-}
-
-impl WriterHandle {
-    /// Starts the thread. It owns the lock on the file: nobody else serves from it while a write may still come.
-    pub(super) fn start(
-        connector: Connector,
-        lock: File,
-        (queue, batch): (usize, usize),
-        generation: Generation,
-    ) -> Result<Self, StoreError> {
-        let (commands, received) = sync_channel(queue);
-        let depth = Arc::new(AtomicU64::new(0));
-        let mut writer = Writer::new(connector, lock, batch.max(1), generation)?;
-        let waiting = Arc::clone(&depth);
-        std::thread::Builder::new()
-            .name("ledger-writer".to_owned())
-            .spawn(move || {
-                let (closers, flushed) = writer.run(&received, &waiting);
-                drop(writer);
-                for closer in closers {
-                    let _gone = closer.send(flushed.clone());
-                }
-            })
-            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Self { commands, depth })
-    }
-
-    pub(super) fn queue_depth(&self) -> u64 {
-        self.depth.load(Ordering::Relaxed)
-    }
-
-    fn send(&self, command: Command) -> Result<(), StoreError> {
-        self.depth.fetch_add(1, Ordering::Relaxed);
-        self.commands.try_send(command).map_err(|error| {
-            self.depth.fetch_sub(1, Ordering::Relaxed);
-            let (label, refused) = match error {
-                TrySendError::Full(_) => ("queue_full", StoreError::Busy),
-                TrySendError::Disconnected(_) => ("closed", StoreError::Unavailable("the writer has ended".to_owned())),
-            };
-            metrics().ledger_writes_refused.with_label_values(&[label]).inc();
-            refused
-        })
-    }
-
-    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        self.send(command(reply))?;
-        answer.await.map_err(|_| StoreError::Unavailable("the writer has ended".to_owned()))?
-    }
-
-    pub(super) async fn reserve(&self, request: Box<ReservationRequest>) -> Result<Decision, StoreError> {
-        self.ask(|reply| Command::Reserve(request, reply)).await
-    }
-
-    pub(super) async fn settle(&self, settlement: Settlement) -> Result<(), StoreError> {
-        self.ask(|reply| Command::Settle(Box::new(settlement), reply)).await
-    }
-
-    pub(super) async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.ask(|reply| Command::Sweep(now, reply)).await
-    }
-
-    pub(super) fn count_refusal(&self, day: &str, reason: &'static str) -> bool {
-        self.send(Command::Refusal(day.to_owned(), reason)).is_ok()
-    }
-
-    pub(super) async fn hand_over(&self) -> Result<(), StoreError> {
-        self.ask(Command::HandOver).await
-    }
-
-    pub(super) async fn take_back(&self) -> Result<(), StoreError> {
-        self.ask(Command::TakeBack).await
-    }
-
-    pub(super) async fn close(&self) -> Result<(), StoreError> {
-        loop {
-            match self.ask(Command::Close).await {
-                Err(StoreError::Busy) => tokio::time::sleep(CLOSE_PAUSE).await,
-                closed => return closed,
-            }
-        }
-    }
-}
-
-/// An answer that waits for the commit. Each is given by the writer itself: whoever passed it on for others could stand still.
-pub(super) type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-
-pub(super) fn answer<T: Send + 'static>(reply: Reply<T>, result: Result<T, StoreError>) -> Answer {
-    Box::new(move |committed| {
-        // A waiter that has gone needs no answer; a hold it would have had stays until its lease ends.
-        let _gone = reply.send(committed.and(result));
-    })
-}
 
 /// Tells operators what is held.
 fn show_holds((count, euro_nanos): (usize, i64)) {
@@ -203,6 +73,8 @@ struct Writer {
     clock: Clock,
     /// The last write failed, and nothing has been written since.
     in_trouble: bool,
+    /// One of the stored rollups cannot be read: all are to be made again.
+    spoilt: bool,
 }
 
 impl Writer {
@@ -225,20 +97,39 @@ impl Writer {
             stuck: false,
             clock: Clock::system(),
             in_trouble: false,
+            spoilt: false,
         };
         show_holds(read::open_holds(&writer.connection).map_err(|error| unavailable(&error))?);
         metrics().ledger_writable.set(1);
         writer.memory.head = read::chain_head(&writer.connection).map_err(|error| unavailable(&error))?;
-        writer.catch_up()?;
+        match writer.catch_up() {
+            // The money is in the counters and the chain: what cannot be added up for a report keeps nobody from asking.
+            Err(error @ StoreError::Damaged(_)) => {
+                tracing::error!(%error, "the report's aggregates cannot be brought up to date: run `passerelle ledger verify`");
+                (writer.behind, writer.stuck) = (true, true);
+            }
+            caught_up => caught_up?,
+        }
         if writer.behind {
             tracing::info!("the report's aggregates are being made from the entries; until then reports take longer");
         }
         Ok(writer)
     }
 
+    /// Brings the rollups on by one turn; where one of those stored cannot be read, from the beginning.
+    fn catch_up(&mut self) -> Result<(), StoreError> {
+        let done = self.add_missing();
+        if !std::mem::take(&mut self.spoilt) {
+            return done;
+        }
+        tracing::error!("an aggregate cannot be read: all are made again from the entries");
+        read::forget_rollups(&mut self.connection).map_err(|error| unavailable(&error))?;
+        self.add_missing()
+    }
+
     /// Goes on from the stored rollups with the next entries that they do not hold yet: at most the last moments before a
     /// crash, or after a migration all of them, turn by turn.
-    fn catch_up(&mut self) -> Result<(), StoreError> {
+    fn add_missing(&mut self) -> Result<(), StoreError> {
         self.rollups.clear();
         self.rolled_up = read::rollup_seq(&self.connection).map_err(|error| unavailable(&error))?;
         self.dirty = 0;
@@ -262,7 +153,9 @@ impl Writer {
             rollup.add(record);
             return Ok(());
         }
-        let mut stored = read::rollup(&self.connection, &key)?;
+        let stored = read::rollup(&self.connection, &key);
+        self.spoilt |= matches!(stored, Err(StoreError::Damaged(_)));
+        let mut stored = stored?;
         stored.add(record);
         self.rollups.insert(key, stored);
         Ok(())

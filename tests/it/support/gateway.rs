@@ -110,6 +110,11 @@ impl TestGateway {
         again
     }
 
+    /// A gateway on what is in `folder`, such as a ledger that was put back there; it goes with the gateway.
+    pub async fn on(folder: &Path, overrides: &str) -> Self {
+        Self::within(folder.to_owned(), overrides).await
+    }
+
     async fn within(folder: PathBuf, overrides: &str) -> Self {
         let (openai, mistral) = (Vendor::openai().await, Vendor::mistral().await);
         let mut config: toml::Table = toml::from_str(&format!(
