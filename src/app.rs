@@ -170,12 +170,7 @@ impl App {
         let secret = InstanceSecret::load_or_create(&config.secret_file).map_err(AppError::Secret)?;
         let ledger = Ledger::open_sqlite(&config.ledger)?;
         ledger.mark_simulated(simulated)?;
-        let terms = CurrentTerms::new(Terms::new(config, &clock));
-        let changed = terms.get().record(&ledger, "serve", "found at the start", clock.now())?;
-        if !changed.is_empty() {
-            tracing::info!(differences = changed.len(), "the terms in force are written into the ledger");
-        }
-        reload::in_force(clock.now());
+        let terms = terms_in_force(config, &ledger, &clock)?;
         let pipeline = Pipeline::new(config, terms.clone(), secret, ledger.clone(), clock.clone(), shutdown.clone());
         let pipeline = Arc::new(pipeline);
         let traces = config.traces.as_ref().map(Traces::start).transpose().map_err(AppError::Traces)?;
@@ -203,11 +198,7 @@ impl App {
             requests: permits(config.server.max_requests),
             bodies: permits(config.server.max_bodies_bytes),
             uploads: permits(config.server.max_uploads),
-            upload: UploadSettings {
-                folder: config.ledger.path.parent().map(Path::to_owned).unwrap_or_default(),
-                max_bytes: config.server.max_upload_bytes,
-                read: config.server.upload_read,
-            },
+            upload: upload(config),
             max_body_bytes: config.server.max_body_bytes,
             request_read: config.server.request_read,
             keep_alive: config.server.keep_alive,
@@ -322,6 +313,26 @@ fn duels(config: &Config, parts: &Parts) -> Duels {
     let Parts { pipeline, ledger, calendar, clock, shutdown, .. } = parts;
     let patience = config.server.keep_alive;
     Duels::new(Arc::clone(pipeline), ledger.clone(), calendar.clone(), clock.clone(), shutdown.clone(), patience)
+}
+
+/// The terms of the configuration, written into the ledger where they are other ones than before.
+fn terms_in_force(config: &Config, ledger: &Ledger, clock: &Clock) -> Result<CurrentTerms, AppError> {
+    let terms = CurrentTerms::new(Terms::new(config, clock));
+    let changed = terms.get().record(ledger, "serve", "found at the start", clock.now())?;
+    if !changed.is_empty() {
+        tracing::info!(differences = changed.len(), "the terms in force are written into the ledger");
+    }
+    reload::in_force(clock.now());
+    Ok(terms)
+}
+
+/// How recordings are received: beside the ledger.
+fn upload(config: &Config) -> UploadSettings {
+    UploadSettings {
+        folder: config.ledger.path.parent().map(Path::to_owned).unwrap_or_default(),
+        max_bytes: config.server.max_upload_bytes,
+        read: config.server.upload_read,
+    }
 }
 
 /// What stands before the directory.

@@ -169,7 +169,8 @@ pub fn ops_router(state: AppState) -> Router {
     let router = Router::new()
         .route("/metrics", get(ops::metrics))
         .route("/livez", get(ops::livez))
-        .route("/readyz", get(ops::readyz));
+        .route("/readyz", get(ops::readyz))
+        .route("/ledgerz", get(ops::ledgerz));
     with_layers(router, state, Listener::Ops)
 }
 

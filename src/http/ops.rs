@@ -1,4 +1,4 @@
-//! `/metrics`, `/livez`, `/readyz`: for operators, on a listener of their own.
+//! `/metrics`, `/livez`, `/readyz`, `/ledgerz`: for operators, on a listener of their own.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -31,7 +31,7 @@ fn show(state: &AppState, metrics: &Metrics) {
             gauge.set(bounded(bytes));
         }
     }
-    metrics.ready.set(i64::from(!state.shutdown.has_begun() && state.ledger.chain_head().is_ok()));
+    metrics.ready.set(i64::from(!state.shutdown.has_begun()));
     state.pipeline.show(metrics);
 }
 
@@ -40,13 +40,23 @@ pub(super) async fn livez() -> &'static str {
     "ok\n"
 }
 
-/// The process can serve: it is not stopping, and the ledger can be read.
+/// The process takes new requests. A ledger in trouble changes nothing about that: questions are then answered 503 with the
+/// time to come back and a sentence that explains, which no other instance and no proxy would do better.
 pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, &'static str) {
     if state.shutdown.has_begun() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    } else {
+        (StatusCode::OK, "ready\n")
     }
-    match state.ledger.gauges() {
-        Ok(_) => (StatusCode::OK, "ready\n"),
+}
+
+/// The books can be kept: the ledger is written and read. Until then every question is refused.
+pub(super) async fn ledgerz(State(state): State<AppState>) -> (StatusCode, &'static str) {
+    if !state.ledger.is_writable() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the ledger cannot be written\n");
+    }
+    match state.ledger.chain_head() {
+        Ok(_) => (StatusCode::OK, "the ledger is written and read\n"),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the ledger cannot be read\n"),
     }
 }

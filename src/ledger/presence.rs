@@ -10,6 +10,13 @@ impl Ledger {
         }
     }
 
+    /// Whether the last write succeeded, or the last look after one that failed; from memory.
+    pub fn is_writable(&self) -> bool {
+        match self {
+            Self::Sqlite(store) => store.is_writable(),
+        }
+    }
+
     /// What its files take on the disk, and what is free there. The store itself is not asked.
     pub fn disk_use(&self) -> DiskUse {
         match self {

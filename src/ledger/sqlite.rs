@@ -446,6 +446,10 @@ impl SqliteStore {
         Ok(StoreGauges { open_reservations, queue_depth: self.queue_depth() })
     }
 
+    pub(super) fn is_writable(&self) -> bool {
+        self.writer.as_ref().is_some_and(WriterHandle::is_writable)
+    }
+
     pub(super) fn queue_depth(&self) -> u64 {
         self.writer.as_ref().map_or(0, WriterHandle::queue_depth)
     }

@@ -127,7 +127,7 @@ fn dependencies_point_one_way() {
 fn each_library_has_its_place() {
     let places: &[(&str, &[&str])] = &[
         ("axum::", &["src/http", "src/app", "src/simulator", "src/identity/extractor"]),
-        ("hyper", &["src/app/server"]),
+        ("hyper", &["src/app/relay", "src/app/server"]),
         ("rusqlite", &["src/ledger/sqlite"]),
         ("reqwest", &["providers/src/transport"]),
         ("governor", &["src/quota"]),

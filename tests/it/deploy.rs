@@ -186,7 +186,7 @@ fn bash_completes_commands_options_and_values() {
         assert_eq!(offered(words), expected.iter().map(|word| (*word).to_owned()).collect(), "{words:?}");
     };
     is(&["passerelle", "ke"], &["keys"]);
-    is(&["passerelle", "re"], &["report", "reprice", "reconcile", "resume"]);
+    is(&["passerelle", "re"], &["report", "reprice", "reconcile", "restore", "resume"]);
     is(&["passerelle", "keys", "iss"], &["issue"]);
     is(&["passerelle", "keys", "issue", "--pl"], &["--plan"]);
     is(&["passerelle", "simulate", "--dialect", ""], &["openai", "mistral"]);

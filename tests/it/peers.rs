@@ -236,7 +236,7 @@ const RECORDS: &[Failure] = &[
     (
         53,
         "questions and answers kept in the record",
-        "tests/it/privacy.rs::no_prompt_answer_or_key_is_found_in_logs_metrics_errors_or_the_ledger",
+        "tests/it/privacy.rs::nothing_personal_or_secret_is_found_in_any_output_with_lines_of_json",
     ),
     (
         54,

@@ -119,7 +119,7 @@ fn a_secret_that_everybody_may_read_is_warned_about_and_a_vendor_that_is_off_nee
 #[test]
 fn a_mistake_beside_a_secret_is_told_by_its_line_and_not_with_it() {
     for (text, said) in [
-        ("[server]\n\n[providers.openai]\napi_key = \"sk-secret", "town.toml: line 4: "),
+        ("[server]\n\n[providers.openai]\napi_key = \"sk-secret", "town.toml: line 4, column "),
         ("[mairie]\ntoken = 7391", "mairie.token: must be a text"),
     ] {
         let error = Folder::new(text).load([MISTRAL]).unwrap_err();

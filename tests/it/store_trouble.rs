@@ -58,6 +58,9 @@ impl Scene {
         }
         assert_eq!(self.calls().await, 2, "not one question reached a vendor");
         assert_eq!(writable(gateway).await, "0", "operators are told");
+        let probes =
+            [answers(gateway, "/livez").await, answers(gateway, "/readyz").await, answers(gateway, "/ledgerz").await];
+        assert_eq!(probes, [200, 200, 503], "who restarts or removes it would help nobody");
         assert!(refused_writes(gateway).await >= before + 4, "each refused write is counted");
         for stream in streams {
             let answer = stream.rest().await.unwrap();
@@ -71,6 +74,7 @@ impl Scene {
         };
         tokio::time::timeout(PATIENCE, works).await.unwrap();
         assert_eq!(writable(gateway).await, "1");
+        assert_eq!(answers(gateway, "/ledgerz").await, 200);
         self.everything_is_settled(gateway).await;
     }
 
@@ -84,6 +88,10 @@ impl Scene {
         assert!(all.iter().all(|entry| entry.outcome == Outcome::Completed && entry.cost_nanos.is_some()));
         assert_sound(&ledger);
     }
+}
+
+async fn answers(gateway: &GatewayProcess, path: &str) -> u16 {
+    Socket::get(&gateway.ops, path).await.unwrap().status
 }
 
 fn assert_sound(ledger: &Ledger) {

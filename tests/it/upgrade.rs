@@ -348,7 +348,7 @@ async fn a_signal_starts_the_program_on_the_disk_and_the_manager_hears_who_serve
     let stopping = heard().await;
     assert!(stopping.contains("STOPPING=1"), "the former process did not say so: {stopping}");
     let gone = async { while Path::new(&format!("/proc/{next}")).exists() && !is_zombie(next) {} };
-    tokio::time::timeout(PATIENCE, async { gone.await }).await.unwrap();
+    tokio::time::timeout(PATIENCE, gone).await.unwrap();
     assert_nothing_is_lost(&town.ledger(), &vendors, 2).await;
 }
 

@@ -107,7 +107,7 @@ async fn adopt(listener: &'static str, socket: OwnedFd, wanted: SocketAddr) -> R
     Listeners::adopt_or_bind(listener, adopted, wanted).await
 }
 
-/// What was taken over. Dropped before [`Taken::serve`], it goes back to the other process.
+/// What was taken over. Dropped before it has said that it serves, it goes back to the other process.
 pub struct Taken {
     line: Line,
     counted: Counted,

@@ -7,7 +7,8 @@ mod handle;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -73,6 +74,8 @@ struct Writer {
     clock: Clock,
     /// The last write failed, and nothing has been written since.
     in_trouble: bool,
+    /// The same for those who ask.
+    writable: Arc<AtomicBool>,
     /// One of the stored rollups cannot be read: all are to be made again.
     spoilt: bool,
 }
@@ -97,10 +100,11 @@ impl Writer {
             stuck: false,
             clock: Clock::system(),
             in_trouble: false,
+            writable: Arc::new(AtomicBool::new(true)),
             spoilt: false,
         };
         show_holds(read::open_holds(&writer.connection).map_err(|error| unavailable(&error))?);
-        metrics().ledger_writable.set(1);
+        writer.tell_writable();
         writer.memory.head = read::chain_head(&writer.connection).map_err(|error| unavailable(&error))?;
         match writer.catch_up() {
             // The money is in the counters and the chain: what cannot be added up for a report keeps nobody from asking.
@@ -264,7 +268,7 @@ impl Writer {
                 // Memory may be ahead of the file.
                 self.memory.forget();
                 self.in_trouble = true;
-                metrics().ledger_writable.set(0);
+                self.tell_writable();
                 let label = trouble::label(error);
                 let refused = metrics().ledger_writes_refused.with_label_values(&[label]);
                 refused.inc_by(u64::try_from(size).unwrap_or(0));
@@ -325,12 +329,17 @@ impl Writer {
         transaction.commit().map(|()| head)
     }
 
+    fn tell_writable(&self) {
+        self.writable.store(!self.in_trouble, Ordering::Relaxed);
+        metrics().ledger_writable.set(i64::from(!self.in_trouble));
+    }
+
     /// Whether the store can be written again. A write of its own, and of something new: a commit of nothing succeeds on a
     /// full disk.
     fn look(&mut self) {
         let looked = read::set_meta(&self.connection, LOOKED, &self.clock.tick().nanos().to_string());
         self.in_trouble = looked.is_err();
-        metrics().ledger_writable.set(i64::from(!self.in_trouble));
+        self.tell_writable();
         if looked.is_err_and(|error| trouble::wants_new_connection(&error)) {
             self.reconnect();
         }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
@@ -53,6 +53,7 @@ impl Command {
 pub(in crate::ledger::sqlite) struct WriterHandle {
     commands: SyncSender<Command>,
     depth: Arc<AtomicU64>,
+    writable: Arc<AtomicBool>,
 }
 
 impl WriterHandle {
@@ -66,7 +67,7 @@ impl WriterHandle {
         let (commands, received) = sync_channel(queue);
         let depth = Arc::new(AtomicU64::new(0));
         let mut writer = Writer::new(connector, lock, batch.max(1), generation)?;
-        let waiting = Arc::clone(&depth);
+        let (waiting, writable) = (Arc::clone(&depth), Arc::clone(&writer.writable));
         std::thread::Builder::new()
             .name("ledger-writer".to_owned())
             .spawn(move || {
@@ -77,11 +78,16 @@ impl WriterHandle {
                 }
             })
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Self { commands, depth })
+        Ok(Self { commands, depth, writable })
     }
 
     pub(in crate::ledger::sqlite) fn queue_depth(&self) -> u64 {
         self.depth.load(Ordering::Relaxed)
+    }
+
+    /// Whether the last write succeeded, or the last look after one that failed.
+    pub(in crate::ledger::sqlite) fn is_writable(&self) -> bool {
+        self.writable.load(Ordering::Relaxed)
     }
 
     fn send(&self, command: Command) -> Result<(), StoreError> {
