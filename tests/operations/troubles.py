@@ -8,7 +8,7 @@
 Each trouble has its own gateway between two simulated vendors, and a real Prometheus with the project's rules; the time
 that an alert waits before it fires is shortened to seconds. Then the trouble ends, and the gateway must serve again with
 sound books. Exits with 1 when an expected alert does not fire, or the books do not hold. Root only: it mounts, limits
-memory, and hides a host's name. Takes about five minutes.
+memory, and hides a host's name. Takes about five minutes, and needs Debian's packages prometheus, faketime and openssl.
 """
 
 import argparse
@@ -83,6 +83,7 @@ class Front:
     def __init__(self, vendor, port=0):
         front = self
         self.refuses = False
+        self.is_shut = False
         self.waits = 0.0
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -93,6 +94,10 @@ class Front:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                if front.is_shut:
+                    # Connections that were open before end too.
+                    self.close_connection = True
+                    return
                 if front.refuses:
                     self.answer(401, {"error": {"message": "Incorrect API key", "code": "invalid_api_key"}})
                     return
@@ -132,6 +137,7 @@ class Front:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def stop(self):
+        self.is_shut = True
         self.server.shutdown()
         self.server.server_close()
 
@@ -200,7 +206,7 @@ class TroubledTown(Town):
         kind, host = self.public.split("://")
         if kind == "http":
             return http.client.HTTPConnection(host, timeout=40)
-        trust = ssl.create_default_context(cafile=self.folder / "cert.pem")
+        trust = ssl.create_default_context(cafile=self.folder / "trusted.pem")
         return http.client.HTTPSConnection(host, timeout=40, context=trust)
 
     def spawn(self, name, *arguments):
@@ -327,16 +333,18 @@ class VendorDown(Trouble):
 
 class VendorSlow(Trouble):
     name = "vendor-slow"
-    alerts = ("PasserelleWaitingBurnsFast",)
+    alerts = ("PasserelleFirstWordsLate",)
 
     def make(self, town):
-        town.fronts[0].waits = 12.0
+        for front in town.fronts:
+            front.waits = 12.0
         # Slow calls are few: more residents wait.
         for _ in range(6):
             threading.Thread(target=town.keep_asking, args=(2,), daemon=True).start()
 
     def end(self, town):
-        town.fronts[0].waits = 0.0
+        for front in town.fronts:
+            front.waits = 0.0
 
 
 class VendorKeyRevoked(Trouble):
@@ -411,10 +419,12 @@ class CertificateExpired(Trouble):
         command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
         command += ["-keyout", town.folder / "key.pem.new", "-out", town.folder / "cert.pem.new"]
         if days == "expired":
-            command = [FAKETIME_PROGRAM, "-f", "-10d", *command, "-days", "2"]
+            command = ["faketime", "-f", "-10d", *command, "-days", "2"]
         else:
             command += ["-days", days]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with (town.folder / "trusted.pem").open("a") as trusted:
+            trusted.write((town.folder / "cert.pem.new").read_text())
         for name in ("key.pem", "cert.pem"):
             (town.folder / f"{name}.new").rename(town.folder / name)
 
@@ -424,8 +434,6 @@ class CertificateExpired(Trouble):
     def end(self, town):
         self.make_pair(town, "90")
 
-
-FAKETIME_PROGRAM = "faketime"
 
 
 class DatabaseLocked(Trouble):
