@@ -64,7 +64,7 @@ impl ExchangeRates {
     /// # Errors
     /// A sentence that names the row that cannot be read, or a rate outside 0.01 to 100 per euro.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let raw: RawTable = toml::from_str(text).map_err(|error| error.to_string())?;
+        let raw: RawTable = toml::from_str(text).map_err(|error| crate::written::mistake(text, &error))?;
         let mut rows = Vec::with_capacity(raw.rates.len());
         for rate in raw.rates {
             let micros =

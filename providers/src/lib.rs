@@ -14,6 +14,7 @@
 //!   its way to a vendor
 //! - [`transport`]: pooled, sharded HTTP client behind deadlines, permits and a circuit breaker
 //! - [`figures`]: what a vendor itself counted and bills, from its endpoints or a file
+//! - [`written`]: what is wrong with a file that people write
 //! - [`upstream`]: one configured vendor, ready to be called
 
 pub mod catalogue;
@@ -38,6 +39,7 @@ pub mod transport;
 pub mod upload;
 pub mod upstream;
 pub mod usage;
+pub mod written;
 
 use std::fmt;
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use providers::written::mistake;
 use toml::{Table, Value};
 
 use super::check::check;
@@ -60,7 +61,8 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Co
         base = path.parent().map(Path::to_owned).unwrap_or_default();
         let text =
             std::fs::read_to_string(path).map_err(|error| one_mistake(&format!("{}: {error}", path.display())))?;
-        let own: Table = text.parse().map_err(|error| one_mistake(&unreadable(path, &text, &error)))?;
+        let own: Table =
+            text.parse().map_err(|error| one_mistake(&format!("{}: {}", path.display(), mistake(&text, &error))))?;
         merge(&mut table, own);
     }
     for (path, value, variable) in environment.settings() {
@@ -85,15 +87,6 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Co
             Err(ConfigError { mistakes })
         }
     }
-}
-
-/// Where a file is no TOML, and why. The line itself is not repeated: it may hold a secret.
-fn unreadable(path: &Path, text: &str, error: &toml::de::Error) -> String {
-    let start = error.span().map_or(0, |span| span.start);
-    let before = text.get(..start).unwrap_or_default();
-    let (line, column) =
-        (before.matches('\n').count() + 1, before.rsplit('\n').next().unwrap_or_default().chars().count() + 1);
-    format!("{}: line {line}, column {column}: {}", path.display(), error.message())
 }
 
 /// The files that a configuration names for more of it.

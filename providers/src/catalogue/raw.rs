@@ -202,8 +202,8 @@ impl Checker {
 }
 
 pub(super) fn parse(text: &str) -> Result<ProviderCatalogue, CatalogueError> {
-    let raw: RawCatalogue =
-        toml::from_str(text).map_err(|error| CatalogueError { mistakes: vec![error.to_string()] })?;
+    let raw: RawCatalogue = toml::from_str(text)
+        .map_err(|error| CatalogueError { mistakes: vec![crate::written::mistake(text, &error)] })?;
     let mut checker = Checker { mistakes: Vec::new() };
     let id = ProviderId::new(&raw.provider);
     let hosts = check_hosts(&mut checker, raw.hosts);

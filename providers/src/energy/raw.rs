@@ -65,7 +65,8 @@ struct RawModel {
 }
 
 pub(super) fn parse(text: &str) -> Result<EnergyTable, EnergyTableError> {
-    let raw: RawTable = toml::from_str(text).map_err(|error| EnergyTableError { mistakes: vec![error.to_string()] })?;
+    let raw: RawTable = toml::from_str(text)
+        .map_err(|error| EnergyTableError { mistakes: vec![crate::written::mistake(text, &error)] })?;
     let mut mistakes = Vec::new();
     let zones = zones(raw.zones, &mut mistakes);
     let providers = providers(raw.providers, &zones, &mut mistakes);
