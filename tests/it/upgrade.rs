@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use passerelle::clock::Clock;
 use passerelle::ledger::{Ledger, Outcome};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -200,6 +201,31 @@ async fn an_upgrade_under_two_hundred_streams_fails_nothing_and_loses_nothing() 
     next.running.terminate();
     assert_eq!(next.running.ended().await.code(), Some(0));
     eprintln!("200 streams and {asked} other questions through an upgrade: 0 failed, 0 reservations lost");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_under_two_hundred_streams_cuts_none_and_holds_nothing() {
+    let vendors = vendors("20", "40");
+    let town = town_of(&vendors, "shutdown_seconds = 60");
+    let key = town.key();
+    let mut gateway = town.serve();
+    let streams = open_streams(&gateway.public, &key, 200).await;
+    let open = town.ledger().gauges().unwrap().open_reservations;
+    let clock = Clock::system();
+    let asked = clock.tick();
+    gateway.running.terminate();
+    let stopping = async { while Socket::get(&gateway.ops, "/readyz").await.unwrap().status != 503 {} };
+    tokio::time::timeout(PATIENCE, stopping).await.unwrap();
+    let refused = ask(&gateway.public, &key, MODELS[0], false).await.unwrap();
+    assert_eq!(refused.refusal(), (503, "shutting_down".to_owned(), true));
+    for stream in streams {
+        let answer = stream.rest().await.unwrap();
+        assert!(answer.is_whole(), "{}", answer.text());
+    }
+    assert_eq!(gateway.running.ended().await.code(), Some(0));
+    let seconds = clock.tick().since(asked).as_secs_f64();
+    assert_nothing_is_lost(&town.ledger(), &vendors, 200).await;
+    eprintln!("SIGTERM with {open} of 200 streams in progress: exit code 0 after {seconds:.1} s, 0 reservations open");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
