@@ -296,7 +296,7 @@ title "purged"
 for dialect in openai mistral; do inside systemctl stop "vendor-$dialect"; done
 rm -f "$machine/usr/local/bin/vendor"
 inside dpkg --purge passerelle | tee "$work/purge.log"
-grep -q "the town's ledger and its secret stay" "$work/purge.log" || fail "a purge does not say what stays"
+grep -q "the town's ledger, its secret and their backups stay" "$work/purge.log" || fail "a purge does not say what stays"
 inside test -s /var/lib/passerelle/ledger.sqlite || fail "a purge took the town's books"
 if inside test -e /etc/passerelle; then fail "a purge left vendors' keys behind"; fi
 echo "left behind:"
