@@ -14,7 +14,7 @@ mod tests {
 
     #[test]
     fn a_mistake_is_told_by_its_place_and_without_what_stands_there() {
-        let text = "[été]\nkey = oops secret";
+        let text = "[\"été\"]\nkey = oops secret";
         let told = mistake(text, &text.parse::<toml::Table>().unwrap_err());
         assert!(told.starts_with("line 2, column ") && !told.contains("secret") && !told.contains('\n'), "{told}");
     }

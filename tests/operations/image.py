@@ -34,6 +34,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 USER = 10001
 VENDORS = {"openai": ("api.openai.test", 9101, 9443), "mistral": ("api.mistral.test", 9102, 9444)}
 MODELS = ("gpt-6-luna", "mistral-small-latest")
+# By its path: the environment is empty inside, and must be on the way there.
+CHROOT = shutil.which("chroot") or "/usr/sbin/chroot"
 PROGRAM = "/usr/bin/passerelle"
 CONFIG = "/etc/passerelle/passerelle.toml"
 
@@ -149,7 +151,7 @@ class Image:
         run("mount", "-o", "remount,ro,bind", self.root)
 
     def command(self, *arguments: str) -> list[str]:
-        return ["chroot", f"--userspec={USER}:{USER}", str(self.root), PROGRAM, *arguments]
+        return [CHROOT, f"--userspec={USER}:{USER}", str(self.root), PROGRAM, *arguments]
 
     def environment(self) -> dict[str, str]:
         bases = {f"{key.upper()}_BASE_URL": f"https://{name}:{port}/v1" for key, (name, _, port) in VENDORS.items()}
