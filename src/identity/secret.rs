@@ -30,10 +30,11 @@ impl InstanceSecret {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
         }
+        // First: where there is no chance to be had, no empty file is left behind.
+        let mut bytes = vec![0; SECRET_BYTES];
+        getrandom::fill(&mut bytes).map_err(|error| format!("no secret can be made: {error}"))?;
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
             Ok(mut file) => {
-                let mut bytes = vec![0; SECRET_BYTES];
-                getrandom::fill(&mut bytes).map_err(|error| failed(&error))?;
                 let made = Self(bytes.into());
                 file.write_all(made.to_file().as_bytes())
                     .and_then(|()| file.sync_all())

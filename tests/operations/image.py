@@ -37,6 +37,7 @@ MODELS = ("gpt-6-luna", "mistral-small-latest")
 # By its path: the environment is empty inside, and must be on the way there.
 CHROOT = shutil.which("chroot") or "/usr/sbin/chroot"
 PROGRAM = "/usr/bin/passerelle"
+DEVICES = ("null", "random", "urandom")
 CONFIG = "/etc/passerelle/passerelle.toml"
 
 
@@ -128,11 +129,14 @@ class Image:
 
     def __init__(self, folder: pathlib.Path, program: pathlib.Path) -> None:
         self.root, self.state = folder / "root", folder / "state"
-        for path in ("usr/bin", "etc/passerelle", "etc/ssl/certs", "tmp", "proc", "var/lib/passerelle"):
+        for path in ("dev", "usr/bin", "etc/passerelle", "etc/ssl/certs", "tmp", "proc", "var/lib/passerelle"):
             (self.root / path).mkdir(parents=True)
         shutil.copy(program, self.root / PROGRAM[1:])
         shutil.copy(ROOT / "deploy/container.toml", self.root / CONFIG[1:])
         shutil.copy("/etc/ssl/certs/ca-certificates.crt", self.root / "etc/ssl/certs/ca-certificates.crt")
+        # Every container engine gives these, and a static program takes chance from them.
+        for name in DEVICES:
+            (self.root / "dev" / name).touch()
         self.state.mkdir(mode=0o700)
         os.chown(self.state, USER, USER)
 
@@ -140,6 +144,8 @@ class Image:
         """Read-only but for the volume and /tmp, as `docker run --read-only --tmpfs /tmp` does."""
         run("mount", "--bind", self.root, self.root)
         run("mount", "-t", "proc", "proc", self.root / "proc")
+        for name in DEVICES:
+            run("mount", "--bind", f"/dev/{name}", self.root / "dev" / name)
         run("mount", "-t", "tmpfs", "-o", "size=64m,mode=1777", "tmpfs", self.root / "tmp")
         run("mount", "--bind", self.state, self.root / "var/lib/passerelle")
         run("mount", "-o", "remount,ro,bind", self.root)
