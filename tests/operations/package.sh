@@ -153,7 +153,7 @@ fi
 machine="$work/machine"
 mkdir "$machine"
 tar --extract --file "$base" --directory "$machine"
-cp "$work/$older" "$work/$newer" "$machine/root/"
+cp "$work/$older" "$work/$newer" "$machine/srv/"
 systemd-nspawn --quiet --register=no --keep-unit --private-network --directory "$machine" --boot \
     </dev/null >"$work/console.log" 2>&1 &
 nspawn=$!
@@ -167,10 +167,10 @@ for _ in $(seq 600); do
 done
 echo "booted: $(inside systemctl is-system-running || true)"
 touch "$work/before"
-all_files() { find "$machine" -xdev \( -name '*passerelle*' -o -uid "${1:-4294967294}" \) -printf '/%P\n' | grep -v '^/root/' | sort || true; }
+all_files() { find "$machine" -xdev \( -name '*passerelle*' -o -uid "${1:-4294967294}" \) -printf '/%P\n' | grep -v '^/srv/' | sort || true; }
 
 title "installed, without a vendor's key"
-inside dpkg --install "/root/$older" | tee "$work/install.log" | tail -n 3
+inside dpkg --install "/srv/$older" | tee "$work/install.log" | tail -n 3
 grep -q "put a vendor's key into" "$work/install.log" || fail "it does not say what to do first"
 is "the unit" enabled "$(inside systemctl is-enabled passerelle.service)"
 is "the service" inactive "$(inside systemctl is-active passerelle.service || true)"
@@ -223,16 +223,16 @@ is "its readiness" ready "$(inside /usr/bin/passerelle healthcheck --ready --url
 
 title "asked"
 key="$(inside runuser -u passerelle -- /usr/bin/passerelle keys issue --config /etc/passerelle/passerelle.toml --plan resident)"
-cat >"$machine/root/ask" <<'ASK'
+cat >"$machine/srv/ask" <<'ASK'
 #!/bin/sh
 # ask KEY MODEL STREAM TOKENS: the status, and whether the answer came to its end.
 exec curl --silent --no-buffer --max-time 120 --write-out '\nstatus %{http_code}\n' http://127.0.0.1:8080/v1/chat/completions \
     --header "Authorization: Bearer $1" \
     --data "{\"model\": \"$2\", \"stream\": $3, \"max_tokens\": $4, \"messages\": [{\"role\": \"user\", \"content\": \"Bonjour\"}]}"
 ASK
-chmod 755 "$machine/root/ask"
+chmod 755 "$machine/srv/ask"
 for model in gpt-6-luna mistral-small-latest; do
-    inside /root/ask "$key" "$model" false 5 >"$work/answer" || true
+    inside /srv/ask "$key" "$model" false 5 >"$work/answer" || true
     is "the answer of $model" "status 200" "$(tail -n 1 "$work/answer")"
 done
 inside systemctl reload passerelle.service || fail "$(inside journalctl --no-pager -u passerelle.service | tail -n 5)"
@@ -242,13 +242,13 @@ title "upgraded while it serves"
 for number in $(seq "$streams"); do
     model=gpt-6-luna
     if ((number % 2)); then model=mistral-small-latest; fi
-    inside /root/ask "$key" "$model" true 600 >"$work/stream.$number" 2>&1 &
+    inside /srv/ask "$key" "$model" true 600 >"$work/stream.$number" 2>&1 &
 done
 # And short questions one after the other, through all of it.
 touch "$work/asking"
 (
     while [[ -e $work/asking ]]; do
-        inside /root/ask "$key" gpt-6-luna false 5 | tail -n 1 || echo "status none"
+        inside /srv/ask "$key" gpt-6-luna false 5 | tail -n 1 || echo "status none"
     done >"$work/questions"
 ) &
 asker=$!
@@ -257,7 +257,7 @@ for number in $(seq "$streams"); do
         if ! grep -q . "$work/stream.$number"; then sleep 0.05; else grep -q '^status' "$work/stream.$number" && break; fi
     done
 done
-inside dpkg --install "/root/$newer" 2>&1 | tee "$work/upgrade.log" | tail -n 4
+inside dpkg --install "/srv/$newer" 2>&1 | tee "$work/upgrade.log" | tail -n 4
 is "the package" "$version-2" "$(inside dpkg-query --show --showformat '${Version}' passerelle)"
 second="$(main_pid)"
 [[ $second != "$first" && $second != 0 ]] || fail "process $first still is the main one"
@@ -276,7 +276,7 @@ asked="$(wc -l <"$work/questions")"
 is "questions answered during the upgrade, of $asked" "$asked" "$(grep -c 'status 200' "$work/questions")"
 grep -q "has taken over from $first" "$work/upgrade.log" || fail "the package does not say that it was taken over"
 # A process that has nothing to finish ends at once, before systemd may have looked who is the main one.
-inside dpkg --install "/root/$newer" >"$work/idle.log" 2>&1
+inside dpkg --install "/srv/$newer" >"$work/idle.log" 2>&1
 third="$(main_pid)"
 [[ $third != "$second" && $third != 0 ]] || fail "process $second still is the main one"
 is "restarts by systemd, after an upgrade while nobody asks" 0 "$(inside systemctl show --property=NRestarts --value passerelle.service)"
@@ -287,9 +287,9 @@ title "removed, and brought back"
 inside dpkg --remove passerelle | tail -n 1
 is "the service" inactive "$(inside systemctl is-active passerelle.service 2>/dev/null || true)"
 inside test -s /var/lib/passerelle/ledger.sqlite || fail "a removal took the ledger"
-inside dpkg --install "/root/$newer" | tail -n 1
+inside dpkg --install "/srv/$newer" | tail -n 1
 is "the service" active "$(inside systemctl is-active passerelle.service)"
-inside /root/ask "$key" gpt-6-luna false 5 >"$work/answer" || true
+inside /srv/ask "$key" gpt-6-luna false 5 >"$work/answer" || true
 is "the answer to a key of before" "status 200" "$(tail -n 1 "$work/answer")"
 
 title "purged"
@@ -307,7 +307,7 @@ fi
 
 title "purged when it has never served"
 inside sh -c 'rm -r /var/lib/passerelle /etc/systemd/system/passerelle.service.d; deluser --quiet --system passerelle' || true
-inside dpkg --install "/root/$older" >/dev/null
+inside dpkg --install "/srv/$older" >/dev/null
 inside dpkg --purge passerelle >/dev/null
 if inside getent passwd passerelle; then fail "its user stays"; fi
 if inside test -e /var/lib/passerelle; then fail "its empty folder stays"; fi
