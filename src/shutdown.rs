@@ -41,8 +41,9 @@ impl Shutdown {
 
     /// Asks everything to stop. New work is refused from here on.
     pub fn begin(&self) {
-        self.retire();
+        // In this order: who hears of the retirement asks at once whether it is a stop.
         self.token.cancel();
+        self.retire();
     }
 
     /// Ends what the process does of its own accord (sweeps, timetables, alerts): another process does it from here on.
@@ -75,5 +76,26 @@ impl Shutdown {
     pub async fn finish(&self, patience: Duration) -> bool {
         self.tracker.close();
         tokio::time::timeout(patience, self.tracker.wait()).await.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The service manager is told that the service stops only when it does: whoever hears of the retirement asks.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn who_hears_of_the_retirement_knows_whether_it_is_a_stop() {
+        for _ in 0..5_000 {
+            let shutdown = Shutdown::new();
+            let heard = shutdown.clone();
+            let listener = shutdown.spawn(async move {
+                heard.retired().await;
+                heard.has_begun()
+            });
+            tokio::task::yield_now().await;
+            shutdown.begin();
+            assert!(listener.await.unwrap(), "a stop was taken for a handover");
+        }
     }
 }
