@@ -2,32 +2,34 @@
 //!
 //! It must not look into requests: which of them are answered, and with what, is the router's.
 
+mod turns;
+
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{ConnectInfo, Request};
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
+use self::turns::{Activity, AwaitedBody, Turn};
 use super::gate::{Entering, Gate, Pass, Place};
 use super::relay::{self, Door, pass_on};
 use super::tls::Tls;
@@ -172,7 +174,7 @@ impl Hall {
                 let elsewhere = async move {
                     match hall.gate.decided().await {
                         Place::There(path) => {
-                            activity.leaves.notify_one();
+                            activity.leave();
                             let passed_on = pass_on(path, hall.door, peer, request).await;
                             (passed_on.map_or_else(|error| Ok(unreachable(&error)), Ok), None)
                         }
@@ -269,12 +271,21 @@ impl Hall {
         let (hall, watched) = (Arc::clone(self), Arc::clone(&activity));
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let turn = Turn::ours(&watched);
-            let mut request =
-                request.map(|body| Body::new(AwaitedBody { body, activity: Arc::clone(&watched), awaited: false }));
+            let mut request = AwaitedBody::of(request, &watched);
             // The door counts wrong keys by it; routers are shared by all connections, so there is no typed way.
             request.extensions_mut().insert(ConnectInfo(peer));
-            hall.answer(request, peer, &watched)
-                .map(move |(answer, pass)| answer.map(|response| response.map(|body| turn.watch(body, pass))))
+            let answering = hall.answer(request, peer, &watched);
+            let watched = Arc::clone(&watched);
+            async move {
+                let (answer, pass) = answering.await;
+                let mut answer = answer?;
+                if let Some(unread) = watched.unread()
+                    && !unread.read_on().boxed().await
+                {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(answer.map(|body| turn.watch(body, pass)))
+            }
         });
         let mut connection = pin!(self.protocols.serve_connection(TokioIo::new(stream), service));
         let mut look = pin!(sleep_until(until));
@@ -292,13 +303,13 @@ impl Hall {
                     last = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                () = activity.leaves.notified(), if !last => {
+                () = activity.left(), if !last => {
                     // The client comes back to the process that answers now.
                     last = true;
                     connection.as_mut().graceful_shutdown();
                 }
                 () = look.as_mut() => {
-                    let before = std::mem::replace(&mut steps, activity.steps.load(Ordering::Relaxed));
+                    let before = std::mem::replace(&mut steps, activity.steps());
                     let still = steps == before && !activity.waits_for_us();
                     if still && (steps == 0 || ending) {
                         tracing::debug!("a connection that stood still is cut");
@@ -313,140 +324,6 @@ impl Hall {
                 }
             }
         }
-    }
-}
-
-/// Whether a connection moves. Counted and not timed: a clock read for each frame would cost more than all the rest.
-#[derive(Default)]
-struct Activity {
-    /// Requests begun, frames of bodies in either direction, and answers ended, round and round.
-    steps: AtomicU32,
-    /// Requests that wait for us, …
-    ours: AtomicU32,
-    /// … if it is not for their own bodies: these wait for the client.
-    awaited: AtomicU32,
-    /// Another process answers: after the answer in progress, this connection ends.
-    leaves: Notify,
-}
-
-impl Activity {
-    fn waits_for_us(&self) -> bool {
-        self.ours.load(Ordering::Relaxed) > self.awaited.load(Ordering::Relaxed)
-    }
-}
-
-/// Whose turn it is with one request: ours until the answer begins and between its frames, the client's otherwise.
-struct Turn {
-    activity: Arc<Activity>,
-    ours: bool,
-}
-
-impl Turn {
-    fn ours(activity: &Arc<Activity>) -> Self {
-        let mut turn = Self { activity: Arc::clone(activity), ours: false };
-        turn.set(true);
-        turn
-    }
-
-    fn set(&mut self, ours: bool) {
-        self.activity.steps.fetch_add(1, Ordering::Relaxed);
-        if ours && !self.ours {
-            self.activity.ours.fetch_add(1, Ordering::Relaxed);
-        } else if !ours && self.ours {
-            self.activity.ours.fetch_sub(1, Ordering::Relaxed);
-        }
-        self.ours = ours;
-    }
-
-    fn watch(mut self, body: Body, pass: Option<Pass>) -> WatchedBody {
-        self.set(false);
-        WatchedBody { body, turn: self, _pass: pass }
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.set(false);
-    }
-}
-
-/// A request's body that tells whether we wait for its next frame.
-struct AwaitedBody {
-    body: Incoming,
-    activity: Arc<Activity>,
-    awaited: bool,
-}
-
-impl AwaitedBody {
-    fn note(&mut self, awaited: bool) {
-        if awaited && self.awaited {
-            // Asked again, and nothing has come.
-            return;
-        }
-        self.activity.steps.fetch_add(1, Ordering::Relaxed);
-        if awaited {
-            self.activity.awaited.fetch_add(1, Ordering::Relaxed);
-        } else if self.awaited {
-            self.activity.awaited.fetch_sub(1, Ordering::Relaxed);
-        }
-        self.awaited = awaited;
-    }
-}
-
-impl Drop for AwaitedBody {
-    fn drop(&mut self) {
-        self.note(false);
-    }
-}
-
-impl HttpBody for AwaitedBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        self.note(polled.is_pending());
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// An answer's body that tells whether its next frame is asked for: it is not while the client reads nothing.
-struct WatchedBody {
-    body: Body,
-    turn: Turn,
-    _pass: Option<Pass>,
-}
-
-impl HttpBody for WatchedBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        self.turn.set(polled.is_pending());
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 
+use axum::body::{Body, Bytes};
 use axum::routing::get;
 use futures_util::{StreamExt, stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -169,4 +170,55 @@ async fn a_stop_ends_the_answer_in_progress_and_closes() {
     settled.cancel();
     assert!(rest(client).await.ends_with(b"whole"));
     assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+}
+
+/// Refuses before it reads, as a wrong key is refused.
+fn refusing() -> Router {
+    let refuse = || async { (axum::http::StatusCode::UNAUTHORIZED, "no") };
+    Router::new().route("/", axum::routing::post(refuse).get(|| async { "hello" }))
+}
+
+const REFUSED: &[u8] = b"\r\n\r\nno";
+
+#[tokio::test]
+async fn a_client_refused_before_its_body_was_there_asks_again_on_the_same_connection() {
+    let (address, _settled) = served(refusing(), 100).await;
+    for (head, body) in
+        [("content-length: 6", &b"abcdef"[..]), ("transfer-encoding: chunked", b"3\r\nabc\r\n0\r\n\r\n")]
+    {
+        let asked = format!("POST / HTTP/1.1\r\nhost: x\r\n{head}\r\n\r\n");
+        let mut client = client(address, asked.as_bytes()).await;
+        // As clients do that write the head and the body apart.
+        sleep(IDLE / 4).await;
+        client.write_all(body).await.unwrap();
+        let read = until(&mut client, REFUSED).await;
+        assert!(read.starts_with(b"HTTP/1.1 401") && !contains(&read, "connection: close"), "{read:?}");
+        client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        until(&mut client, b"\r\n\r\nhello").await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_is_still_sending_hears_why_it_was_refused() {
+    let (address, _settled) = served(refusing(), 100).await;
+    let mut client = client(address, b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 8388608\r\n\r\n").await;
+    for _ in 0..128 {
+        client.write_all(&[b'x'; 65_536]).await.expect("it is cut while it sends");
+    }
+    assert!(until(&mut client, REFUSED).await.starts_with(b"HTTP/1.1 401"));
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_read_on_ends_the_connection_and_says_so() {
+    let (address, _settled) = served(refusing(), 100).await;
+    // One asks first whether to send at all, one would send for ever.
+    for head in ["content-length: 6\r\nexpect: 100-continue", "content-length: 99999999999"] {
+        let asked = format!("POST / HTTP/1.1\r\nhost: x\r\n{head}\r\n\r\n");
+        let read = rest(client(address, asked.as_bytes()).await).await;
+        assert!(read.starts_with(b"HTTP/1.1 401") && contains(&read, "connection: close"), "{read:?}");
+    }
+}
+
+fn contains(read: &[u8], text: &str) -> bool {
+    String::from_utf8_lossy(read).to_ascii_lowercase().contains(text)
 }
