@@ -4,11 +4,13 @@
 //! It must not know what the rows mean.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
-use super::unavailable;
+use super::trouble::{LOCKED, label};
+use super::{BUSY_TIMEOUT, unavailable};
 use crate::ledger::StoreError;
 
 /// The steps; the number of those taken is the version of the file (`user_version`). None is ever changed: there are files
@@ -24,6 +26,9 @@ pub(super) const MIGRATIONS: &[&str] = &[
 
 /// The version that this program reads and writes.
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
+
+/// How long to wait before a file is asked for again that another program has.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// The version of a file; 0 for an empty one.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<u32> {
@@ -44,7 +49,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
     check_not_newer(connection, path)?;
     let before = version(connection).map_err(|error| unavailable(&error))?;
     let failed = |error: &dyn std::fmt::Display| StoreError::Unavailable(format!("migration: {error}"));
-    connection.pragma_update(None, "journal_mode", "wal").map_err(|error| failed(&error))?;
+    keep_a_write_ahead_log(connection).map_err(|error| failed(&error))?;
     if before == VERSION {
         return Ok(());
     }
@@ -62,6 +67,21 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
         // Another process was first, and this one's first step found its tables there already.
         Err(_) if version(connection).is_ok_and(|version| version == VERSION) => Ok(()),
         Err(error) => Err(failed(&error)),
+    }
+}
+
+/// A file that has no write-ahead log yet gets one. That needs the file for itself, and of two programs that both read it and
+/// then ask for that SQLite refuses one at once, whatever its busy timeout (sqlite3_busy_handler): it asks again as long.
+fn keep_a_write_ahead_log(connection: &Connection) -> rusqlite::Result<()> {
+    let mut asked = 0;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "wal") {
+            Err(error) if label(&error) == LOCKED && PAUSE * asked < BUSY_TIMEOUT => {
+                asked += 1;
+                std::thread::sleep(PAUSE);
+            }
+            done => return done,
+        }
     }
 }
 

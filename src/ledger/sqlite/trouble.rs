@@ -2,11 +2,14 @@
 
 use rusqlite::ErrorCode;
 
+/// The label where another connection has the file.
+pub(super) const LOCKED: &str = "locked";
+
 /// The label of a failed write, from a closed set.
 pub(super) fn label(error: &rusqlite::Error) -> &'static str {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "disk_full",
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "locked",
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => LOCKED,
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => "read_only",
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => "corrupt",
         Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => "io",
