@@ -200,7 +200,7 @@ impl App {
             uploads: permits(config.server.max_uploads),
             upload: upload(config),
             max_body_bytes: config.server.max_body_bytes,
-            request_read: config.server.request_read,
+            request_read: config.server.connections.request_read,
             keep_alive: config.server.keep_alive,
             total_limit: config.upstream.transport.deadlines.total,
             mairie_token: MairieToken::new(config.mairie_token.clone()),

@@ -79,6 +79,8 @@ pub struct ConnectionConfig {
     pub max: usize,
     /// How long a new one may take until the head of its first request is there.
     pub header_read: Duration,
+    /// How long a client may take to send its request.
+    pub request_read: Duration,
     /// How long one may stand still afterwards: between requests, within a body, or with an answer unread.
     pub idle: Duration,
 }
@@ -102,8 +104,6 @@ pub struct ServerConfig {
     pub connections: ConnectionConfig,
     /// Requests at the same time.
     pub max_requests: usize,
-    /// How long a client may take to send its request.
-    pub request_read: Duration,
     /// Longest recording, in bytes.
     pub max_upload_bytes: u64,
     /// Recordings received and sent on at the same time.

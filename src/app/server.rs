@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
-use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Version};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use hyper::body::Incoming;
@@ -271,16 +271,17 @@ impl Hall {
         let (hall, watched) = (Arc::clone(self), Arc::clone(&activity));
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let turn = Turn::ours(&watched);
-            let mut request = AwaitedBody::of(request, &watched);
+            let (mut request, remains) = AwaitedBody::of(request, &watched);
             // The door counts wrong keys by it; routers are shared by all connections, so there is no typed way.
             request.extensions_mut().insert(ConnectInfo(peer));
+            let (over_http1, patience) = (request.version() < Version::HTTP_2, hall.limits.request_read);
             let answering = hall.answer(request, peer, &watched);
-            let watched = Arc::clone(&watched);
             async move {
                 let (answer, pass) = answering.await;
                 let mut answer = answer?;
-                if let Some(unread) = watched.unread()
-                    && !unread.read_on().boxed().await
+                if let Some(unread) = remains.and_then(|remains| remains.unread())
+                    && !unread.read_on(patience).boxed().await
+                    && over_http1
                 {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }

@@ -190,10 +190,10 @@ fn server(checker: &mut Checker<'_>, raw: &RawServer) -> Option<ServerConfig> {
         connections: ConnectionConfig {
             max: raw.max_connections,
             header_read: checker.positive("server.header_read_seconds", raw.header_read_seconds),
+            request_read: checker.positive("server.request_read_seconds", raw.request_read_seconds),
             idle: checker.positive("server.connection_idle_seconds", raw.connection_idle_seconds),
         },
         max_requests: raw.max_requests,
-        request_read: checker.positive("server.request_read_seconds", raw.request_read_seconds),
         max_upload_bytes: raw.max_upload_bytes,
         max_uploads: raw.max_uploads,
         upload_read: checker.positive("server.upload_read_seconds", raw.upload_read_seconds),

@@ -3,9 +3,7 @@
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequestParts, MatchedPath, Request};
@@ -14,10 +12,8 @@ use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::response::Response;
 use axum::routing::Route;
 use axum::routing::future::RouteFuture;
-use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::FutureExt;
 use http_body::{Frame, SizeHint};
-use tokio::sync::Mutex;
 use tower::{Layer, Service};
 use tower_http::cors::CorsLayer;
 use uuid::Uuid;
@@ -136,8 +132,7 @@ impl Layer<Route> for AroundLayer {
 /// each would take a box and a copy of the stack below it for every request.
 ///
 /// A panic becomes a 500. Keys are hidden from whatever prints headers. The request gets an id of ours, for the handlers
-/// and in the answer for the client; a client's own is not taken over: it could be anything. A refused body is read to
-/// its end. A count and a [`Trail`] are left, by matched route; never the raw path, a header or a body.
+/// and in the answer for the client; a client's own is not taken over: it could be anything. A count and a [`Trail`] are left, by matched route; never the raw path, a header or a body.
 #[derive(Clone)]
 pub(super) struct Around {
     state: AppState,
@@ -176,11 +171,7 @@ impl Service<Request> for Around {
         // A handle and no data: what the handlers know is noted through it.
         request.extensions_mut().insert(trail.clone());
         let route = request.extensions().get::<MatchedPath>().cloned();
-        let answer = if may_be_cut_off(&request) {
-            Answer::BehindItsBody(Box::pin(read_to_its_end(state.request_read, request, self.route.clone())))
-        } else {
-            Answer::Direct(self.route.call(request))
-        };
+        let answer = self.route.call(request);
         Answering { state, id, route, trail: Some(trail), answer }
     }
 }
@@ -198,13 +189,7 @@ pub(super) struct Answering {
     route: Option<MatchedPath>,
     /// Until the head is on its way.
     trail: Option<Trail>,
-    answer: Answer,
-}
-
-#[expect(clippy::large_enum_variant, reason = "a box for every request is what this spares")]
-enum Answer {
-    Direct(RouteFuture<Infallible>),
-    BehindItsBody(BoxFuture<'static, Response>),
+    answer: RouteFuture<Infallible>,
 }
 
 impl Future for Answering {
@@ -212,12 +197,12 @@ impl Future for Answering {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let answer = &mut self.answer;
-        let polled = catch_unwind(AssertUnwindSafe(|| match answer {
-            Answer::Direct(answer) => answer.poll_unpin(context).map(|Ok(response)| response),
-            Answer::BehindItsBody(answer) => answer.poll_unpin(context),
-        }));
+        let polled = catch_unwind(AssertUnwindSafe(|| answer.poll_unpin(context)));
         let response = match polled {
-            Ok(polled) => ready!(polled),
+            Ok(polled) => {
+                let Ok(response) = ready!(polled);
+                response
+            }
             Err(panic) => error::panicked(&*panic),
         };
         Poll::Ready(Ok(self.leave(response)))
@@ -302,42 +287,4 @@ impl Drop for FollowedBody {
         // The first word counts.
         self.trail.ended(broken_off(&self.state));
     }
-}
-
-/// Bodies up to this length, in bytes, fit the buffers between: a refusal is seen whether they are read or not.
-const SHORT_BODY: u64 = 256 << 10;
-/// What is read, and thrown away, of a longer one that was refused.
-const DISCARDED_BYTES: usize = 64 << 20;
-
-/// Whether the client may still be sending when it is refused.
-fn may_be_cut_off(request: &Request) -> bool {
-    let headers = request.headers();
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let waits_for_us = headers.contains_key(header::EXPECT);
-    !(waits_for_us || length.is_some_and(|length: u64| length <= SHORT_BODY) || request.method() == Method::GET)
-}
-
-/// Reads a refused request to its end, within bounds: a client that is cut off while it sends never sees the answer
-/// that explains why.
-async fn read_to_its_end(patience: Duration, request: Request, mut route: Route) -> Response {
-    let (parts, body) = request.into_parts();
-    let chunks = Arc::new(Mutex::new(body.into_data_stream()));
-    let handed = stream::unfold(Arc::clone(&chunks), |chunks| async move {
-        let chunk = chunks.lock().await.next().await?;
-        Some((chunk, chunks))
-    });
-    let Ok(response) = route.call(Request::from_parts(parts, Body::from_stream(handed))).await;
-    if !response.status().is_success() {
-        let rest = async {
-            let mut read = 0;
-            while let Some(Ok(chunk)) = chunks.lock().await.next().await {
-                read += chunk.len();
-                if read > DISCARDED_BYTES {
-                    break;
-                }
-            }
-        };
-        let _enough = tokio::time::timeout(patience, rest).await;
-    }
-    response
 }

@@ -21,7 +21,7 @@ async fn served(router: Router, max: usize) -> (SocketAddr, CancellationToken) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let settled = CancellationToken::new();
-    let limits = ConnectionConfig { max, header_read: IDLE, idle: IDLE };
+    let limits = ConnectionConfig { max, header_read: IDLE, request_read: SOON, idle: IDLE };
     let hall = Hall::new(Door::Public, None, router, &limits, &Gate::new(), &settled);
     TaskTracker::new().spawn(hall.serve(listener));
     (address, settled)

@@ -10,18 +10,17 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
-use axum::http::Version;
 use axum::http::header::EXPECT;
 use futures_util::StreamExt;
 use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::super::gate::Pass;
 
-/// Longest time for which what a client still sends is read on and thrown away, as nginx's lingering_timeout, …
+/// Shortest time for which what a client still sends is read on and thrown away: nginx's lingering_timeout.
 const READ_ON: Duration = Duration::from_secs(5);
-/// … and most bytes of it.
+/// Most bytes of it.
 const READ_ON_BYTES: u64 = 64 << 20;
 
 /// Whether a connection moves. Counted and not timed: a clock read for each frame would cost more than all the rest.
@@ -35,8 +34,6 @@ pub(super) struct Activity {
     awaited: AtomicU32,
     /// Another process answers: after the answer in progress, this connection ends.
     leaves: Notify,
-    /// What nobody read of the request's body, over HTTP/1.1: there is one request at a time.
-    unread: Mutex<Option<Unread>>,
 }
 
 impl Activity {
@@ -51,11 +48,6 @@ impl Activity {
 
     pub(super) async fn left(&self) {
         self.leaves.notified().await;
-    }
-
-    /// What was not read of the body of the request that was just answered.
-    pub(super) fn unread(&self) -> Option<Unread> {
-        self.unread.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub(super) fn waits_for_us(&self) -> bool {
@@ -101,14 +93,17 @@ impl Drop for Turn {
 /// What is left of a request's body that was answered before it was read, as one with a wrong key is.
 pub(super) struct Unread {
     body: Incoming,
+    /// When the request's head was there.
+    since: Instant,
     /// The client sends nothing before it is told to (`Expect: 100-continue`), and it was not.
     unasked: bool,
 }
 
 impl Unread {
     /// Reads the rest and throws it away, so that the client can ask again on this connection, and is not cut before it has
-    /// heard why it was refused. False when that would take too long: the connection then ends with the answer.
-    pub(super) async fn read_on(self) -> bool {
+    /// heard why it was refused: within `patience` from the request's head on. False when that would take too long: the
+    /// connection then ends with the answer.
+    pub(super) async fn read_on(self, patience: Duration) -> bool {
         if self.unasked || self.body.size_hint().lower() > READ_ON_BYTES {
             return false;
         }
@@ -124,7 +119,23 @@ impl Unread {
             }
             true
         };
-        timeout(READ_ON, rest).await.unwrap_or(false)
+        let until = (self.since + patience).max(Instant::now() + READ_ON);
+        timeout_at(until, rest).await.unwrap_or(false)
+    }
+}
+
+/// Where a request's body leaves what nobody read of it.
+#[derive(Clone, Default)]
+pub(super) struct Remains(Arc<Mutex<Option<Unread>>>);
+
+impl Remains {
+    /// What was not read, once the request is answered.
+    pub(super) fn unread(&self) -> Option<Unread> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn leave(&self, unread: Unread) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(unread);
     }
 }
 
@@ -134,17 +145,24 @@ pub(super) struct AwaitedBody {
     body: Option<Incoming>,
     activity: Arc<Activity>,
     awaited: bool,
-    /// Over HTTP/2 the protocol has its own word for a body that is not wanted.
-    over_http1: bool,
+    remains: Remains,
+    since: Instant,
     unasked: bool,
 }
 
 impl AwaitedBody {
-    pub(super) fn of(request: hyper::Request<Incoming>, activity: &Arc<Activity>) -> Request {
-        let over_http1 = request.version() < Version::HTTP_2;
-        let unasked = over_http1 && request.headers().contains_key(EXPECT);
-        let activity = Arc::clone(activity);
-        request.map(|body| Body::new(Self { body: Some(body), activity, awaited: false, over_http1, unasked }))
+    /// The request with its body watched, and where that will leave what nobody reads of it: nowhere without a body.
+    pub(super) fn of(request: hyper::Request<Incoming>, activity: &Arc<Activity>) -> (Request, Option<Remains>) {
+        if request.body().is_end_stream() {
+            return (request.map(|_| Body::empty()), None);
+        }
+        let remains = Remains::default();
+        let (activity, left) = (Arc::clone(activity), remains.clone());
+        let unasked = request.headers().contains_key(EXPECT);
+        let since = Instant::now();
+        let watched =
+            |body| Body::new(Self { body: Some(body), activity, awaited: false, remains: left, since, unasked });
+        (request.map(watched), Some(remains))
     }
 
     fn note(&mut self, awaited: bool) {
@@ -165,12 +183,10 @@ impl AwaitedBody {
 impl Drop for AwaitedBody {
     fn drop(&mut self) {
         self.note(false);
-        if self.over_http1
-            && let Some(body) = self.body.take()
+        if let Some(body) = self.body.take()
             && !body.is_end_stream()
         {
-            let unread = Unread { body, unasked: self.unasked };
-            *self.activity.unread.lock().unwrap_or_else(PoisonError::into_inner) = Some(unread);
+            self.remains.leave(Unread { body, since: self.since, unasked: self.unasked });
         }
     }
 }

@@ -189,14 +189,17 @@ mod tests {
 
     use super::*;
 
-    /// A sink that waits for a word before each write, and tells what was written.
+    /// A sink that says that it is to write, waits for a word before each write, and tells what was written.
     struct Gated {
+        asked: Sender<()>,
         go: Receiver<()>,
         written: Sender<Vec<u8>>,
     }
 
     impl Write for Gated {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // Not every test listens.
+            let _ = self.asked.send(());
             let open = self.go.recv();
             open.map_err(|_| io::Error::other("closed"))?;
             self.written.send(bytes.to_vec()).map_err(|_| io::Error::other("gone"))?;
@@ -209,10 +212,16 @@ mod tests {
     }
 
     fn gated() -> (Writer, Lines, Sender<()>, Receiver<Vec<u8>>) {
+        let (writer, lines, open, read, _) = watched();
+        (writer, lines, open, read)
+    }
+
+    fn watched() -> (Writer, Lines, Sender<()>, Receiver<Vec<u8>>, Receiver<()>) {
+        let (asked, writes) = channel();
         let (open, go) = channel();
         let (written, read) = channel();
-        let (writer, lines) = Writer::to(Gated { go, written }).unwrap();
-        (writer, lines, open, read)
+        let (writer, lines) = Writer::to(Gated { asked, go, written }).unwrap();
+        (writer, lines, open, read, writes)
     }
 
     #[test]
@@ -235,22 +244,23 @@ mod tests {
 
     #[test]
     fn who_logs_never_waits_for_a_reader_that_has_stopped_and_what_is_lost_is_counted() {
-        let (writer, mut lines, open, read) = gated();
+        let (writer, mut lines, open, read, writes) = watched();
         let before = metrics().log_lines_dropped.get();
-        // The first is in the thread's hands, the bound is full behind it, and nothing has been read.
         let line = [b'x'; 1 << 10];
         let lines_in_bound = MOST_BYTES / line.len();
-        let sent = 3 * lines_in_bound;
-        for _ in 0..sent {
+        // The first is in the thread's hands, the bound is full behind it, and nothing has been read.
+        lines.write_all(&line).unwrap();
+        writes.recv().unwrap();
+        for _ in 0..2 * lines_in_bound {
             lines.write_all(&line).unwrap();
         }
         let dropped = metrics().log_lines_dropped.get() - before;
-        assert!((lines_in_bound..2 * lines_in_bound + 1).contains(&usize::try_from(dropped).unwrap()), "{dropped}");
+        assert_eq!(usize::try_from(dropped).unwrap(), lines_in_bound);
         // Read again, it goes on with what waited.
         open.send(()).unwrap();
         open.send(()).unwrap();
         let written = read.recv().unwrap().len() + read.recv().unwrap().len();
-        assert_eq!(written, (sent - usize::try_from(dropped).unwrap()) * line.len());
+        assert_eq!(written, (1 + lines_in_bound) * line.len());
         drop(open);
         drop(writer);
     }
