@@ -5,16 +5,29 @@
 //! one's place. It must not read what is in them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::Notify;
+use futures_util::StreamExt;
+use inotify::{EventMask, EventStream, Inotify, WatchMask};
 
 use crate::config::SourceFile;
+
+/// What may have changed a file, once it is done: not each write on the way there. A ledger in the same folder is written to
+/// with every request and closed at the end, and must cost nothing here.
+const CHANGES: WatchMask = WatchMask::ATTRIB
+    .union(WatchMask::CLOSE_WRITE)
+    .union(WatchMask::CREATE)
+    .union(WatchMask::DELETE)
+    .union(WatchMask::MOVE)
+    .union(WatchMask::DELETE_SELF)
+    .union(WatchMask::MOVE_SELF)
+    .union(WatchMask::ONLYDIR);
+/// Room for the events of a moment, each with a name; what does not fit waits with the system.
+const EVENT_BYTES: usize = 4096;
 
 /// What a mounted secret's or configuration's generations begin with: Kubernetes turns the link `..data` from one to the
 /// next, and the files' own links stay.
@@ -23,7 +36,8 @@ const GENERATION: &[u8] = b"..";
 /// Watches the folders of some files for as long as it lives.
 pub(super) struct FolderWatch {
     place: Place,
-    _watcher: Option<RecommendedWatcher>,
+    /// Absent where the system cannot watch.
+    events: Option<EventStream<Vec<u8>>>,
 }
 
 /// What is watched: names within folders, and which folders these really are.
@@ -45,42 +59,60 @@ impl Place {
             folders: files.iter().flat_map(|file| folders_of(&file.path)).filter_map(folder).collect(),
         }
     }
+
+    /// Whether an event may be about one of the files. What the system lost count of may have been one of them, and so may
+    /// all that happens in a folder that has gone.
+    fn concerns(&self, what: EventMask, name: Option<&OsStr>) -> bool {
+        let anything = EventMask::Q_OVERFLOW | EventMask::DELETE_SELF | EventMask::MOVE_SELF | EventMask::IGNORED;
+        let is_ours = |name: &OsStr| self.names.contains(name) || name.as_bytes().starts_with(GENERATION);
+        what.intersects(anything) || name.is_some_and(is_ours)
+    }
 }
 
 impl FolderWatch {
-    /// The same watch where it still is on these files and their folders are the same; otherwise another, which notifies
-    /// `changed` when something happens to one of the files. Blocks on the file system.
-    pub(super) fn renewed(former: Option<Self>, files: &[SourceFile], changed: &Arc<Notify>) -> Self {
+    /// The same watch where it still is on these files and their folders are the same; otherwise another. Blocks on the
+    /// file system; within a runtime.
+    pub(super) fn renewed(former: Option<Self>, files: &[SourceFile]) -> Self {
         let place = Place::of(files);
         match former {
             Some(former) if former.place == place => former,
-            _ => Self::on(place, changed),
+            _ => Self::on(place),
         }
     }
 
     /// Where the system cannot watch a folder, that is said, and nothing comes from it.
-    fn on(place: Place, changed: &Arc<Notify>) -> Self {
-        let (changed, names) = (Arc::clone(changed), place.names.clone());
-        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            // What the system lost count of may have been one of them.
-            if event.map_or(true, |event| concerns(&event, &names)) {
-                changed.notify_one();
+    fn on(place: Place) -> Self {
+        let begin = || -> io::Result<EventStream<Vec<u8>>> {
+            let inotify = Inotify::init()?;
+            for folder in place.folders.keys() {
+                if let Err(error) = inotify.watches().add(folder, CHANGES) {
+                    let folder = folder.display();
+                    tracing::warn!(%folder, %error, "a folder cannot be watched; it is looked at every few seconds instead");
+                }
             }
-        });
-        let mut watcher = match watcher {
-            Ok(watcher) => watcher,
-            Err(error) => {
-                tracing::warn!(%error, "files cannot be watched; they are looked at every few seconds instead");
-                return Self { place, _watcher: None };
-            }
+            inotify.into_event_stream(vec![0; EVENT_BYTES])
         };
-        for folder in place.folders.keys() {
-            if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
-                let folder = folder.display();
-                tracing::warn!(%folder, %error, "a folder cannot be watched; it is looked at every few seconds instead");
+        let events = begin().inspect_err(|error| {
+            tracing::warn!(%error, "files cannot be watched; they are looked at every few seconds instead");
+        });
+        Self { place, events: events.ok() }
+    }
+
+    /// Resolves when something happened to one of the files; never where the system cannot tell. Nothing is lost where it
+    /// is given up and asked again.
+    pub(super) async fn changed(&mut self) {
+        while let Some(events) = &mut self.events {
+            match events.next().await {
+                Some(Ok(event)) if self.place.concerns(event.mask, event.name.as_deref()) => return,
+                Some(Ok(_)) => {}
+                ended => {
+                    let error = ended.and_then(Result::err);
+                    tracing::warn!(?error, "files cannot be watched any more; they are looked at instead");
+                    self.events = None;
+                }
             }
         }
-        Self { place, _watcher: Some(watcher) }
+        std::future::pending().await
     }
 }
 
@@ -93,17 +125,11 @@ fn folders_of(file: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     [parent(file), file.canonicalize().ok().and_then(|file| parent(&file))].into_iter().flatten()
 }
 
-fn concerns(event: &Event, names: &BTreeSet<OsString>) -> bool {
-    let read_only = matches!(event.kind, EventKind::Access(_));
-    let is_ours = |path: &PathBuf| {
-        path.file_name().is_some_and(|name| names.contains(name) || name.as_bytes().starts_with(GENERATION))
-    };
-    !read_only && (event.need_rescan() || event.paths.iter().any(is_ours))
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use futures_util::FutureExt;
 
     use super::*;
 
@@ -112,28 +138,53 @@ mod tests {
         tempfile::tempdir().unwrap()
     }
 
-    async fn told(changed: &Notify) {
-        tokio::time::timeout(Duration::from_secs(20), changed.notified()).await.expect("nobody was told");
+    async fn told(watch: &mut FolderWatch) {
+        tokio::time::timeout(Duration::from_secs(20), watch.changed()).await.expect("nobody was told");
+    }
+
+    fn is_quiet(watch: &mut FolderWatch) -> bool {
+        watch.changed().now_or_never().is_none()
     }
 
     #[tokio::test]
     async fn a_file_written_replaced_or_put_back_is_told_and_its_neighbours_are_not() {
         let folder = folder();
-        let (file, neighbour) = (folder.path().join("town.toml"), folder.path().join("ledger.sqlite"));
+        let (file, neighbour) = (folder.path().join("town.toml"), folder.path().join("notes"));
         std::fs::write(&file, "1").unwrap();
-        let changed = Arc::new(Notify::new());
-        let _watch = FolderWatch::renewed(None, &[SourceFile::now(file.clone())], &changed);
+        let mut watch = FolderWatch::renewed(None, &[SourceFile::now(file.clone())]);
         std::fs::write(&neighbour, "x").unwrap();
+        assert!(is_quiet(&mut watch));
         std::fs::write(&file, "2").unwrap();
-        told(&changed).await;
+        told(&mut watch).await;
+        assert!(is_quiet(&mut watch));
         // As editors save: another file under its name.
         std::fs::write(folder.path().join("town.toml~"), "3").unwrap();
         std::fs::rename(folder.path().join("town.toml~"), &file).unwrap();
-        told(&changed).await;
+        told(&mut watch).await;
+        assert!(is_quiet(&mut watch));
         std::fs::remove_file(&file).unwrap();
-        told(&changed).await;
-        let event = Event::new(EventKind::Any).add_path(neighbour);
-        assert!(!concerns(&event, &BTreeSet::from(["town.toml".into()])));
+        told(&mut watch).await;
+        assert!(is_quiet(&mut watch));
+        // Another folder in its place may hold anything.
+        std::fs::remove_dir_all(folder.path()).unwrap();
+        told(&mut watch).await;
+    }
+
+    #[tokio::test]
+    async fn a_ledger_beside_it_that_is_written_to_costs_nothing() {
+        let folder = folder();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("town.toml"), "1").unwrap();
+        let ledger = rusqlite::Connection::open(at("ledger.sqlite")).unwrap();
+        ledger.pragma_update(None, "journal_mode", "wal").unwrap();
+        ledger.execute_batch("CREATE TABLE t (x)").unwrap();
+        let mut watch = FolderWatch::renewed(None, &[SourceFile::now(at("town.toml"))]);
+        for _ in 0..100 {
+            ledger.execute("INSERT INTO t VALUES (1)", []).unwrap();
+        }
+        std::fs::write(at("town.toml"), "2").unwrap();
+        let first = watch.events.as_mut().unwrap().next().await.unwrap().unwrap();
+        assert_eq!(first.name.as_deref(), Some(OsStr::new("town.toml")), "the system wakes us for each write");
     }
 
     #[tokio::test]
@@ -148,12 +199,11 @@ mod tests {
         link("..1", "..data");
         link("..data/key", "key");
         let before = SourceFile::now(at("key"));
-        let changed = Arc::new(Notify::new());
-        let _watch = FolderWatch::renewed(None, std::slice::from_ref(&before), &changed);
+        let mut watch = FolderWatch::renewed(None, std::slice::from_ref(&before));
         assert!(!before.has_changed());
         link("..2", "..data_tmp");
         std::fs::rename(at("..data_tmp"), at("..data")).unwrap();
-        told(&changed).await;
+        told(&mut watch).await;
         assert!(before.has_changed(), "the link leads to another file");
     }
 }

@@ -189,25 +189,30 @@ impl Reloader {
     /// Reloads when one of the configuration's files has changed, until shutdown begins. Files with a mistake are read
     /// again now and then: what is wrong may be mended in a file that is not known yet.
     pub async fn watch_files(self, shutdown: Shutdown) {
-        let changed = Arc::new(Notify::new());
         let mut watch = None;
         while !shutdown.has_retired() {
-            let (reloader, told) = (self.clone(), Arc::clone(&changed));
-            let looked = tokio::task::spawn_blocking(move || reloader.look_at_files(watch, &told)).await;
-            watch = looked.ok();
+            let (reloader, former) = (self.clone(), watch.take());
+            let looked = tokio::task::spawn_blocking(move || reloader.look_at_files(former)).await;
+            let Ok((mut watching, again)) = looked else {
+                // A mistake of ours, which was told.
+                tokio::time::sleep(RETRY).await;
+                continue;
+            };
             tokio::select! {
-                () = changed.notified() => settle_down(&changed).await,
+                () = std::future::ready(()), if again => settle_down(&mut watching).await,
+                () = watching.changed() => settle_down(&mut watching).await,
                 () = tokio::time::sleep(RETRY) => {}
                 () = shutdown.retired() => return,
             }
+            watch = Some(watching);
         }
     }
 
-    /// Watches the files as they are known, and reloads if they are not as they were.
-    fn look_at_files(&self, watch: Option<FolderWatch>, changed: &Arc<Notify>) -> FolderWatch {
+    /// Watches the files as they are known, and reloads if they are not as they were. True when they changed meanwhile.
+    fn look_at_files(&self, watch: Option<FolderWatch>) -> (FolderWatch, bool) {
         let mut known = self.known();
         // First watched, then looked at: what changes in between is noticed one way or the other.
-        let watch = FolderWatch::renewed(watch, &known.source.files, changed);
+        let watch = FolderWatch::renewed(watch, &known.source.files);
         // Whether it is refused is told by metrics and log.
         if known.source.files.iter().any(SourceFile::has_changed) {
             let _told = self.reload_and(FILE_WATCH, "a file changed", &mut known);
@@ -218,11 +223,9 @@ impl Reloader {
                 let _told = self.conclude(FILE_WATCH, result, &mut known);
             }
         }
-        let watch = FolderWatch::renewed(Some(watch), &known.source.files, changed);
-        if known.source.files.iter().any(SourceFile::has_changed) {
-            changed.notify_one();
-        }
-        watch
+        let watch = FolderWatch::renewed(Some(watch), &known.source.files);
+        let again = known.source.files.iter().any(SourceFile::has_changed);
+        (watch, again)
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -236,9 +239,9 @@ fn present(files: &[SourceFile]) -> Vec<SourceFile> {
 }
 
 /// Waits until files are left alone.
-async fn settle_down(changed: &Notify) {
+async fn settle_down(watch: &mut FolderWatch) {
     let end = Instant::now() + LONGEST_WAIT;
-    while Instant::now() < end && timeout(QUIET, changed.notified()).await.is_ok() {}
+    while Instant::now() < end && timeout(QUIET, watch.changed()).await.is_ok() {}
 }
 
 /// Tells what is in force now that was not before, and what is not.
