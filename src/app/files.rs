@@ -26,6 +26,8 @@ const CHANGES: WatchMask = WatchMask::ATTRIB
     .union(WatchMask::DELETE_SELF)
     .union(WatchMask::MOVE_SELF)
     .union(WatchMask::ONLYDIR);
+/// A folder is not there any more, or is another one's.
+const GONE: EventMask = EventMask::DELETE_SELF.union(EventMask::MOVE_SELF).union(EventMask::IGNORED);
 /// Room for the events of a moment, each with a name; what does not fit waits with the system.
 const EVENT_BYTES: usize = 4096;
 
@@ -60,12 +62,10 @@ impl Place {
         }
     }
 
-    /// Whether an event may be about one of the files. What the system lost count of may have been one of them, and so may
-    /// all that happens in a folder that has gone.
+    /// Whether an event may be about one of the files. What the system lost count of may have been one of them.
     fn concerns(&self, what: EventMask, name: Option<&OsStr>) -> bool {
-        let anything = EventMask::Q_OVERFLOW | EventMask::DELETE_SELF | EventMask::MOVE_SELF | EventMask::IGNORED;
         let is_ours = |name: &OsStr| self.names.contains(name) || name.as_bytes().starts_with(GENERATION);
-        what.intersects(anything) || name.is_some_and(is_ours)
+        what.contains(EventMask::Q_OVERFLOW) || name.is_some_and(is_ours)
     }
 }
 
@@ -103,6 +103,11 @@ impl FolderWatch {
     pub(super) async fn changed(&mut self) {
         while let Some(events) = &mut self.events {
             match events.next().await {
+                Some(Ok(event)) if event.mask.intersects(GONE) => {
+                    // One made anew in its place may have its very number: whatever is there is watched anew.
+                    self.place.folders.clear();
+                    return;
+                }
                 Some(Ok(event)) if self.place.concerns(event.mask, event.name.as_deref()) => return,
                 Some(Ok(_)) => {}
                 ended => {
@@ -165,8 +170,21 @@ mod tests {
         std::fs::remove_file(&file).unwrap();
         told(&mut watch).await;
         assert!(is_quiet(&mut watch));
-        // Another folder in its place may hold anything.
-        std::fs::remove_dir_all(folder.path()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_folder_made_anew_in_the_place_of_another_is_watched() {
+        let folder = folder();
+        let inner = folder.path().join("etc");
+        let files = [SourceFile::now(inner.join("town.toml"))];
+        std::fs::create_dir(&inner).unwrap();
+        let mut watch = FolderWatch::renewed(None, &files);
+        std::fs::remove_dir(&inner).unwrap();
+        told(&mut watch).await;
+        std::fs::create_dir(&inner).unwrap();
+        let mut watch = FolderWatch::renewed(Some(watch), &files);
+        assert!(is_quiet(&mut watch));
+        std::fs::write(inner.join("town.toml"), "1").unwrap();
         told(&mut watch).await;
     }
 
